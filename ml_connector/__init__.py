@@ -1,0 +1,1 @@
+"""Connector between Microsoft Dynamics 365 Business Central and Salesforce."""

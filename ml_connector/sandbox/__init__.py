@@ -1,0 +1,1 @@
+"""A Salesforce org and a Business Central company on this computer, strict and seeded."""

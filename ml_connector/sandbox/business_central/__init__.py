@@ -1,0 +1,1 @@
+"""The Business Central company of the sandbox."""
