@@ -1,7 +1,6 @@
 """The admin surface of one system: plain HTTP on its own loopback port."""
 
 import pickle
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -192,9 +191,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-_Handler = Callable[[Request, Exception], Response]
-
-
-async def _refuse(_request: Request, error: Exception) -> Response:  # noqa: RUF029 - Starlette's shape
+async def _refuse(_request: Request, error: Exception) -> Response:
     """A refused admin verb says why."""
     return _json({"error": {"type": type(error).__name__, "message": str(error)}}, 400)

@@ -242,7 +242,7 @@ async def _run(inner: ASGIApp, scope: Scope, body: bytes) -> Answer:
         given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def send(message: Message) -> None:  # noqa: RUF029 - ASGI's shape
+    async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
             answer.status = message["status"]
             answer.headers = list(message.get("headers", ()))

@@ -117,29 +117,43 @@ async def _serve(
         quiet_config(application, ssl_certfile=arguments.cert, ssl_keyfile=arguments.key)
     )
     surface = QuietServer(quiet_config(admin))
-    tasks = [
+    tasks: list[asyncio.Future[None]] = [
         asyncio.ensure_future(service.serve([listeners.service])),
         asyncio.ensure_future(surface.serve([listeners.admin])),
         *(asyncio.ensure_future(companion()) for companion in companions),
     ]
     stopping = asyncio.ensure_future(stop.wait())
-    while not (service.started and surface.started) and not any(task.done() for task in tasks):
-        await asyncio.sleep(0.005)
+    both_up: asyncio.Future[None] = asyncio.ensure_future(_both_up(service, surface))
+    await asyncio.wait([both_up, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    both_up.cancel()
     line = {**announcement, "port": listeners.port, "admin_port": listeners.admin_port}
     sys.stdout.write(encode(line).decode() + "\n")
     sys.stdout.flush()
-    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
     service.should_exit = surface.should_exit = True
     for task in tasks[2:]:
         task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.gather(*tasks)
-    for task in done:
-        task.result()
+    stopping.cancel()
+
+
+async def _both_up(*servers: "QuietServer") -> None:
+    for server in servers:
+        await server.up.wait()
 
 
 class QuietServer(uvicorn.Server):
-    """A server that leaves signals to its process."""
+    """A server that leaves signals to its process and tells when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.up.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
@@ -153,7 +167,7 @@ def quiet_config(application: ASGIApp, **settings: Any) -> uvicorn.Config:
         application,
         lifespan="off",
         log_config=None,
-        log_level="critical",
+        log_level="error",
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -1,1 +1,1 @@
-"""The Salesforce org of the sandbox."""
+"""A Salesforce org on this computer: records, rules and the REST surface."""
