@@ -1,0 +1,1 @@
+"""Salesforce as a peer: sign-in, REST calls, wire models and the fault table."""
