@@ -1,0 +1,1 @@
+"""What the connector knows and did: links, standings, intents, feeds, audit."""
