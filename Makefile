@@ -1,0 +1,51 @@
+# The commands a person and CI use; each sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PACKAGES := ml_connector flows tasks blocks deployments
+SLOW_JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast check format lock postgres clean
+
+help: ## Show the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(STAMP) ## Make .venv with the command ml-connector
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make install PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## Tell the whole story on the sandbox, with the Prefect UI up
+	@$(BIN)/ml-connector demo
+
+test: install postgres ## Run every test
+	$(BIN)/python -m pytest
+
+test-fast: install ## Run the tests that start no server
+	$(BIN)/python -m pytest tests/unit tests/property tests/architecture
+
+check: install ## Format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Format the code and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## Renew requirements.lock (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra dev pyproject.toml --output-file requirements.lock
+
+postgres: ## Install the PostgreSQL server the tests start, when it is missing and we are root
+	@sh .ci/postgres
+
+clean: ## Remove what the commands made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis ci-output
