@@ -1,0 +1,178 @@
+"""Custom fields: which Salesforce field and which BC property show the same value, and who owns it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from ml_connector.business_central.models import (
+    ENTITY_SETS,
+    PROPERTIES,
+    Contact,
+    Customer,
+    Item,
+    SalesOrder,
+    WireModel,
+)
+from ml_connector.domain.decision import Body
+from ml_connector.salesforce.models import SObject
+
+PARTNERS: dict[str, str] = {
+    "Account": "customers",
+    "Contact": "contacts",
+    "Product2": "items",
+    "Order": "salesOrders",
+}
+"""The entity set whose records are the partners of an object's records."""
+
+READ_ONLY: dict[type[WireModel], frozenset[str]] = {
+    Customer: frozenset({"id", "balanceDue", "taxAreaDisplayName", "lastModifiedDateTime"}),
+    Contact: frozenset({"id", "lastInteractionDate", "lastModifiedDateTime"}),
+    Item: frozenset({"id", "inventory", "lastModifiedDateTime"}),
+    SalesOrder: frozenset(
+        {
+            "id", "number", "customerName", "billToName", "billToAddressLine1",
+            "billToAddressLine2", "billToCity", "billToCountry", "billToState", "billToPostCode",
+            "discountAppliedBeforeTax", "totalAmountExcludingTax", "totalTaxAmount",
+            "totalAmountIncludingTax", "fullyShipped", "status", "lastModifiedDateTime",
+        }
+    ),
+}  # fmt: skip
+"""Properties that BC computes or that a connector must never write (inventory posts an adjustment)."""
+
+_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean "x"?` for the known word most like *word*, or ""."""
+    by_lower = {name.lower(): name for name in known}
+    hits = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    return f'; did you mean "{by_lower[hits[0]]}"?' if hits else ""
+
+
+class FieldMapping(BaseModel):
+    """One custom field on both sides."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    salesforce: str
+    """Object and field, such as "Account.Region__c"."""
+    business_central: str
+    """Entity set and property, such as "customers.taxAreaDisplayName"."""
+    owner: Literal["salesforce", "business_central"]
+    """Who wins; the value flows from there."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> FieldMapping:
+        sobject, dot, field = self.salesforce.partition(".")
+        if not dot or not _FIELD_NAME.fullmatch(field):
+            raise ValueError(
+                f'salesforce = "{self.salesforce}" must be an object and a field such as '
+                '"Account.Region__c"'
+            )
+        if sobject not in PARTNERS:
+            raise ValueError(
+                f'"{sobject}" is no Salesforce object the connector maps{nearest(sobject, PARTNERS)}'
+            )
+        if field.startswith("BC_"):
+            raise ValueError(f"{self.salesforce} is written by the connector itself")
+        self._check_property(sobject)
+        return self
+
+    def _check_property(self, sobject: str) -> None:
+        entity_set, dot, name = self.business_central.partition(".")
+        wanted = PARTNERS[sobject]
+        if not dot or entity_set != wanted:
+            raise ValueError(
+                f'business_central = "{self.business_central}" must be a property of {wanted}, the '
+                f"partner of {sobject}"
+            )
+        known = PROPERTIES[ENTITY_SETS[entity_set]]
+        if name not in known:
+            raise ValueError(f'{entity_set} has no property "{name}"{nearest(name, known)}')
+        if self.owner == "salesforce" and name in READ_ONLY[ENTITY_SETS[entity_set]]:
+            raise ValueError(
+                f"{self.business_central} cannot be written in BC; its owner can only be "
+                '"business_central"'
+            )
+
+    @property
+    def sobject(self) -> str:
+        """The Salesforce object."""
+        return self.salesforce.partition(".")[0]
+
+    @property
+    def field(self) -> str:
+        """The Salesforce field."""
+        return self.salesforce.partition(".")[2]
+
+    @property
+    def entity_set(self) -> str:
+        """The BC entity set."""
+        return self.business_central.partition(".")[0]
+
+    @property
+    def property_name(self) -> str:
+        """The BC property, as the API spells it."""
+        return self.business_central.partition(".")[2]
+
+    @property
+    def target(self) -> str:
+        """What the mapping writes."""
+        return self.business_central if self.owner == "salesforce" else self.salesforce
+
+
+def json_value(value: Any) -> Any:
+    """Return a field's value as JSON has it: dates and instants as text, the rest as it is."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _empty_of(model: type[WireModel], property_name: str) -> Any:
+    """Return how BC spells "nothing" in a property: "" for text, 0 for numbers, False for flags."""
+    for info in model.model_fields.values():
+        if info.alias == property_name:
+            annotation = str(info.annotation)
+            if "Decimal" in annotation:
+                return Decimal(0)
+            if "bool" in annotation:
+                return False
+            return "0001-01-01" if "date" in annotation else ""
+    return ""
+
+
+def outgoing(mappings: Iterable[FieldMapping], entity_set: str, record: SObject) -> Body:
+    """Return what *record*'s own fields say the BC properties of *entity_set* should be.
+
+    Shape: property → JSON value in the order of the mappings; empty fields as BC spells empty.
+    """
+    body: dict[str, Any] = {}
+    for mapping in mappings:
+        if mapping.owner == "salesforce" and mapping.entity_set == entity_set:
+            value = json_value(record.value(mapping.field))
+            model = ENTITY_SETS[entity_set]
+            body[mapping.property_name] = (
+                _empty_of(model, mapping.property_name) if value is None else value
+            )
+    return body
+
+
+def incoming(
+    mappings: Iterable[FieldMapping], entity_set: str, entity: WireModel
+) -> Mapping[str, Any]:
+    """Return what *entity* says the Salesforce fields of its partner should show; empty is None."""
+    shown: dict[str, Any] = {}
+    for mapping in mappings:
+        if mapping.owner == "business_central" and mapping.entity_set == entity_set:
+            for name, info in type(entity).model_fields.items():
+                if info.alias == mapping.property_name:
+                    value = json_value(getattr(entity, name))
+                    shown[mapping.field] = None if value == "" else value
+    return shown
