@@ -1,0 +1,201 @@
+"""Align the catalog: every Product2 with one item, by External Id and by number."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ml_connector.business_central.models import Item
+from ml_connector.business_central.models import parse as parse_bc
+from ml_connector.catalog.mapping import item_number
+from ml_connector.catalog.planning import plan_item
+from ml_connector.domain.causes import Cause
+from ml_connector.domain.decision import Create, Exclude, Park
+from ml_connector.domain.identifiers import Kind, folded
+from ml_connector.errors import TransientError
+from ml_connector.exchange.collect import (
+    content_digest,
+    due_keys,
+    mark_changed,
+    poll_bc,
+    poll_salesforce,
+    shown_fields,
+)
+from ml_connector.exchange.decided import Decided, store_decided
+from ml_connector.exchange.outcome import Outcome, Planned, Prepared
+from ml_connector.exchange.planned import finish_plans, planned_record
+from ml_connector.exchange.reading import fields_of, read_models
+from ml_connector.exchange.show import express
+from ml_connector.exchange.systems import Systems
+from ml_connector.exchange.write_protocol import (
+    Write,
+    Written,
+    claimed,
+    fresh_record,
+    write_once,
+)
+from ml_connector.ledger.ledger import Intent
+from ml_connector.ledger.records import Record
+from ml_connector.salesforce.models import Product2
+from ml_connector.salesforce.soql import among, in_list, select
+
+log = logging.getLogger("ml_connector")
+
+
+def collect_products(systems: Systems) -> list[str]:
+    """Store what changed in both catalogs and return the Product2 ids to decide now.
+
+    Effect: inbox and checkpoints in the ledger; no vendor is written to.
+    """
+    poll_salesforce(systems, "Product2", fields_of(systems, Product2), Kind.ITEM)
+    rows, confirm = poll_bc(systems, "items", ("id", "number", "lastModifiedDateTime"))
+    linked = systems.ledger.records_by_bc_id(Kind.ITEM, [row["id"].lower() for row in rows])
+    mark_changed(
+        systems,
+        "Product2",
+        [record.key for records in linked.values() for record in records],
+        "items",
+    )
+    confirm()
+    return due_keys(systems, "Product2", Kind.ITEM)
+
+
+def prepare_items(systems: Systems, keys: Sequence[str]) -> Prepared:
+    """Decide about the products of *keys*; what needs no BC write is stored at once."""
+    up_to = systems.ledger.last_change_id()
+    products, rows = read_models(systems, Product2, keys)
+    records = systems.ledger.records(Kind.ITEM, keys)
+    linked, by_number = _items_for(systems, products.values(), records)
+    twins = _same_code(systems, products.values())
+    decided: list[Decided] = []
+    plans: list[Planned] = []
+    for key in keys:
+        record = records.get(key) or fresh_record(systems, Kind.ITEM, key)
+        product = products.get(key)
+        if product is None:
+            decided.append(Decided(record, Exclude(Cause.DELETED, f"Product {key} was deleted.")))
+            continue
+        record.salesforce_number = product.product_code or product.name or ""
+        record.source_stamp = content_digest(rows[key])
+        record.shown = shown_fields(rows[key])
+        external = (product.bc_item_id or "").lower()
+        decision = plan_item(
+            product,
+            linked=linked.get(record.bc_id.lower()) if record.bc_id else None,
+            by_external_id=linked.get(external) if external else None,
+            by_number=by_number.get(item_number(product)),
+            same_code=tuple(other for other in twins.get(item_number(product), ()) if other != key),
+            policy=systems.policy.catalog,
+        )
+        if isinstance(decision, Create):
+            plans.append(Planned(
+                    Kind.ITEM, key, record.salesforce_number, decision, product, up_to, rows[key]
+                ))
+            continue
+        item = linked.get(getattr(decision, "bc_id", "").lower()) or by_number.get(
+            item_number(product)
+        )
+        decided.append(Decided(record, decision, _facts(item)))
+    outcomes = store_decided(systems, "Product2", decided, up_to)
+    return Prepared(tuple(plans), outcomes)
+
+
+def _facts(item: Item | None) -> dict[str, Any]:
+    if item is None:
+        return {}
+    return {"blocked": item.blocked, "unit": item.base_unit_of_measure_code}
+
+
+def _items_for(
+    systems: Systems, products: Sequence[Product2] | Any, records: Mapping[str, Record]
+) -> tuple[dict[str, Item], dict[str, Item]]:
+    """Return the items that could be partners: by lower-case id and by number."""
+    products = list(products)
+    ids = {record.bc_id.lower() for record in records.values() if record.bc_id}
+    ids |= {product.bc_item_id.lower() for product in products if product.bc_item_id}
+    numbers = {item_number(product) for product in products} - {""}
+    items: dict[str, Item] = {}
+    for row in systems.business_central.find_by("items", "id", sorted(ids), quote=False):
+        item = parse_bc(Item, row)
+        items[item.id] = item
+    by_number = {folded(item.number): item for item in items.values()}
+    missing = sorted(numbers - by_number.keys())
+    for row in systems.business_central.find_by("items", "number", missing):
+        item = parse_bc(Item, row)
+        items[item.id] = item
+        by_number[folded(item.number)] = item
+    return items, by_number
+
+
+def _same_code(systems: Systems, products: Sequence[Product2] | Any) -> dict[str, list[str]]:
+    """Return the ids of all products per folded code, for codes of *products*.
+
+    An inactive product is no twin of an active one: it is the old version of it.
+    """
+    codes = [product.product_code for product in products if product.product_code]
+    rows: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    for chunk in in_list(codes):
+        soql = select(
+            "Product2", ["Id", "ProductCode", "IsActive"], where=among("ProductCode", chunk)
+        )
+        for page in systems.salesforce.query(soql):
+            for row in page:
+                rows[folded(row["ProductCode"])].append((row["Id"], bool(row["IsActive"])))
+    twins: dict[str, list[str]] = {}
+    for code, found in rows.items():
+        active = [key for key, is_active in found if is_active]
+        twins[code] = active or [key for key, _ in found]
+    return twins
+
+
+def write_items(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
+    """Create the planned items in BC, each exactly once.
+
+    Raises: TransientError after every other plan was dealt with.
+    """
+    outcomes: list[Outcome] = []
+    fault: TransientError | None = None
+    with claimed(systems, Kind.ITEM, [plan.key for plan in plans]) as claims:
+        for plan in plans:
+            record = planned_record(systems, plan)
+            if record.bc_id:
+                outcomes.append(Outcome.of(record))
+                continue
+            outcome, trouble = write_once(systems, claims, record, _creation(systems, plan), _finish)
+            outcomes.append(outcome)
+            fault = fault or trouble
+    finish_plans(systems, "Product2", plans, outcomes)
+    if fault is not None:
+        raise fault
+    return outcomes
+
+
+def _finish(record: Record, written: Written) -> None:
+    record.facts.update(_facts(parse_bc(Item, written.answer)))
+    express(record)
+
+
+def _creation(systems: Systems, plan: Planned) -> Write:
+    assert isinstance(plan.decision, Create)  # noqa: S101  # only creations are planned
+    body = plan.decision.body
+    number = str(body["number"])
+
+    def send(on_send: Callable[[], None]) -> Written:
+        answer = systems.business_central.create("items", body, on_send=on_send)
+        return Written(answer["id"].lower(), answer["number"], answer)
+
+    def look(intent: Intent) -> Written | Park | None:
+        rows = list(systems.business_central.find_by("items", "number", [number]))
+        if not rows:
+            return None
+        same = folded(rows[0].get("displayName")) == folded(str(intent.payload.get("displayName")))
+        if len(rows) == 1 and same:
+            return Written(rows[0]["id"].lower(), rows[0]["number"], rows[0], adopted=True)
+        return Park(
+            Cause.NUMBER_TAKEN, f"Item {number} exists in Business Central under another name."
+        )
+
+    return Write("create", number, body, send, look, {}, plan.decision.rule)
+

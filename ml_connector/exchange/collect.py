@@ -1,0 +1,232 @@
+"""Find what changed on both sides since the last run, and store it before anything is decided.
+
+A checkpoint moves only in the transaction that stores the changes it covers. Rows whose content
+the ledger already knows are not stored: re-reading the overlap costs no further call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ml_connector.domain.identifiers import Kind, State, eighteen
+from ml_connector.errors import FeedError
+from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.ledger import NewChange
+from ml_connector.ledger.records import Record
+from ml_connector.salesforce.soql import instant, select
+from ml_connector.wire_json import encode
+
+log = logging.getLogger("ml_connector")
+
+OVERLAP = timedelta(minutes=5)
+"""How far a poll reaches back behind its checkpoint: rows committed late carry an older stamp."""
+
+POLL_PAGE = 2000
+
+_NOT_CONTENT = {"attributes", "SystemModstamp", "LastModifiedById", "LastModifiedDate"}
+
+
+def content_digest(row: Mapping[str, Any]) -> str:
+    """Return a digest of what a person can change in *row*: no stamps and none of our BC_ fields."""
+    content = {
+        name: value
+        for name, value in row.items()
+        if name not in _NOT_CONTENT and not name.startswith("BC_")
+    }
+    return hashlib.sha256(encode(dict(sorted(content.items())))).hexdigest()[:32]
+
+
+def shown_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the BC_ fields of a Salesforce row: what the record shows now."""
+    return {name: value for name, value in row.items() if name.startswith("BC_")}
+
+
+def poll_salesforce(
+    systems: Systems,
+    sobject: str,
+    fields: Sequence[str],
+    kind: Kind,
+    on_page: Callable[[list[dict[str, Any]], dict[str, Record]], None] | None = None,
+) -> None:
+    """Store the ids of every row of *sobject* that changed since the checkpoint.
+
+    *on_page* sees each page with the ledger's records of its rows, inside no transaction. A person's
+    edit of a BC_ field on a linked record is noticed here: the record is marked to be shown again.
+    """
+    feed = f"salesforce/{sobject}"
+    for page in _pages_since(systems, sobject, fields, feed):
+        keys = [eighteen(row["Id"]) for row in page]
+        records = systems.ledger.records(kind, keys)
+        changes: list[NewChange] = []
+        reshown: list[Record] = []
+        for key, row in zip(keys, page, strict=True):
+            record = records.get(key)
+            digest = content_digest(row)
+            if record is None or record.source_stamp != digest:
+                changes.append(_change(sobject, key, row, "poll"))
+            if record is not None and _looks_different(record, row):
+                record.shown = shown_fields(row)
+                record.show_pending = True
+                reshown.append(record)
+        newest = _stamp(page[-1])
+        with systems.ledger.transaction() as tx:
+            tx.add_changes(changes)
+            tx.save_all(reshown)
+            tx.move_checkpoint(feed, page[-1]["SystemModstamp"], newest)
+        if on_page is not None:
+            on_page(page, records)
+
+
+def _looks_different(record: Record, row: Mapping[str, Any]) -> bool:
+    return any(
+        name in row and not same_value(row[name], wanted) for name, wanted in record.wanted.items()
+    )
+
+
+def _pages_since(
+    systems: Systems, sobject: str, fields: Sequence[str], feed: str
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield pages from the checkpoint on; a query that dies is started again from the checkpoint."""
+    for attempt in range(3):
+        checkpoint = systems.ledger.checkpoint(feed)
+        where = ""
+        if checkpoint is not None:
+            since = checkpoint.confirmed_at - (OVERLAP if attempt == 0 else timedelta())
+            where = f"SystemModstamp >= {instant(since)}"
+        soql = select(sobject, fields, where=where, order_by="SystemModstamp, Id")
+        try:
+            for page in systems.salesforce.query(soql, batch_size=POLL_PAGE):
+                if page:
+                    yield page
+        except FeedError:
+            if attempt == 2:
+                raise
+            log.warning("the query over %s expired; going on from the last stored page", sobject)
+        else:
+            return
+
+
+def _change(sobject: str, key: str, row: Mapping[str, Any], source: str) -> NewChange:
+    return NewChange(
+        system="salesforce",
+        entity=sobject,
+        record_id=key,
+        change_type="UPDATE",
+        changed_at=_stamp(row),
+        source=source,
+        dedupe_key=f"{source}:{sobject}:{key}:{row['SystemModstamp']}",
+    )
+
+
+def _stamp(row: Mapping[str, Any]) -> datetime:
+    return parse_instant(row["SystemModstamp"])
+
+
+def parse_instant(text: str) -> datetime:
+    """Parse either vendor's date-time (`+0000`, `Z`, up to 7 fractional digits) to aware UTC."""
+    body = text.strip()
+    if body.endswith("Z"):
+        body, zone = body[:-1], "+00:00"
+    else:
+        body, zone = body[:-5] if body[-5] in "+-" else body[:-6], body[-5:]
+        zone = zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
+    if "." in body:
+        whole, fraction = body.split(".", 1)
+        body = f"{whole}.{fraction[:6].ljust(6, '0')}"
+    return datetime.fromisoformat(body + zone).astimezone(UTC)
+
+
+def mark_changed(systems: Systems, sobject: str, keys: Iterable[str], reason: str) -> None:
+    """Put *keys* into the inbox so that the next preparation reads them again."""
+    now = systems.clock.now()
+    changes = [
+        NewChange(
+            system="salesforce",
+            entity=sobject,
+            record_id=key,
+            change_type="UPDATE",
+            changed_at=now,
+            source=reason,
+            dedupe_key=f"{reason}:{sobject}:{key}:{now.isoformat()}",
+        )
+        for key in dict.fromkeys(keys)
+    ]
+    if changes:
+        with systems.ledger.transaction() as tx:
+            tx.add_changes(changes)
+
+
+def due_keys(systems: Systems, sobject: str, kind: Kind) -> list[str]:
+    """Return the keys to decide now: changed ones in order of arrival, then waiting and parked ones."""
+    changed = systems.ledger.pending_ids("salesforce", sobject)
+    stuck = systems.ledger.keys(kind, states=(State.WAITING, State.PARKED))
+    return list(dict.fromkeys([*changed, *stuck]))
+
+
+def poll_bc(
+    systems: Systems, entity_set: str, select_fields: Sequence[str]
+) -> tuple[list[dict[str, Any]], Callable[[], None]]:
+    """Return the rows of a BC set changed since its checkpoint, and how to confirm them.
+
+    The first poll of a connection reads no history: it starts at BC's newest stamp, since whatever
+    the connector links is read in full at that moment. Call the returned function once the rows'
+    effects are stored; it moves the checkpoint.
+    """
+    feed = f"business_central/{entity_set}"
+    checkpoint = systems.ledger.checkpoint(feed)
+    rows: list[dict[str, Any]] = []
+    if checkpoint is None:
+        start = _newest_stamp(systems, entity_set)
+    else:
+        start = checkpoint.confirmed_at
+        since = (checkpoint.confirmed_at - OVERLAP).astimezone(UTC)
+        rows.extend(
+            systems.business_central.rows(
+                entity_set,
+                filter=f"lastModifiedDateTime gt {since:%Y-%m-%dT%H:%M:%S}Z",
+                select=select_fields,
+                orderby="lastModifiedDateTime",
+            )
+        )
+
+    def confirm() -> None:
+        newest = max(
+            (parse_instant(row["lastModifiedDateTime"]) for row in rows), default=start
+        )
+        with systems.ledger.transaction() as tx:
+            tx.move_checkpoint(feed, newest.isoformat(), newest)
+
+    return rows, confirm
+
+
+def _newest_stamp(systems: Systems, entity_set: str) -> datetime:
+    """Return the newest lastModifiedDateTime of a BC set; long ago when it is empty."""
+    newest = next(
+        systems.business_central.rows(
+            entity_set,
+            select=("id", "lastModifiedDateTime"),
+            orderby="lastModifiedDateTime desc",
+            page_size=1,
+        ),
+        None,
+    )
+    return parse_instant(newest["lastModifiedDateTime"]) if newest else datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def same_value(left: Any, right: Any) -> bool:
+    """Tell whether two field values are equal to Salesforce: blank is null, date-times by instant."""
+    if left in ("", None) or right in ("", None):
+        return left in ("", None) and right in ("", None)
+    if isinstance(left, str) and isinstance(right, str):
+        if left.strip() == right.strip():
+            return True
+        return _is_instant(left) and _is_instant(right) and parse_instant(left) == parse_instant(right)
+    return bool(left == right)
+
+
+def _is_instant(text: str) -> bool:
+    return len(text) >= 20 and text[10:11] == "T" and text[4:5] == "-"

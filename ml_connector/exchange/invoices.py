@@ -1,0 +1,301 @@
+"""Post the draft invoices of linked orders, before their status is read back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ml_connector.business_central.models import SalesInvoice, parse
+from ml_connector.domain.causes import Cause
+from ml_connector.domain.decision import Park
+from ml_connector.domain.identifiers import Kind, State, folded, same_id
+from ml_connector.errors import (
+    ConcurrentEdit,
+    OutcomeUnknown,
+    RecordNotFound,
+    RecordRejected,
+    TransientError,
+)
+from ml_connector.exchange.chains import (
+    Chain,
+    documents_of,
+    posted_invoice_numbers,
+    read_chains,
+)
+from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.outcome import Outcome, Planned, Prepared
+from ml_connector.exchange.status import STATUS_ENTITY
+from ml_connector.exchange.systems import Systems
+from ml_connector.exchange.write_protocol import (
+    Write,
+    Written,
+    claimed,
+    new_record,
+    store_decision,
+    write_once,
+)
+from ml_connector.invoices.planning import NotOurs, Post, plan_draft
+from ml_connector.ledger.ledger import Intent
+from ml_connector.ledger.records import Record
+
+log = logging.getLogger("ml_connector")
+
+
+@dataclass(frozen=True, slots=True)
+class _OfOrder:
+    """What posting a draft needs to know about its order."""
+
+    order: Record
+    chain: Chain
+
+
+def collect_drafts(systems: Systems) -> list[str]:
+    """Return the ids of the draft invoices that may belong to linked orders.
+
+    Cost: one call per 20,000 drafts. Drafts whose posting is uncertain are included.
+    """
+    if systems.policy.invoices.posting == "off":
+        return []
+    found: list[str] = []
+    for page in systems.business_central.pages(
+        "salesInvoices",
+        filter="status eq 'Draft'",
+        select=("id", "orderId", "orderNumber", "externalDocumentNumber", "customerId"),
+    ):
+        found += [str(row["id"]).lower() for row in page if _names_an_order(row)]
+    stuck = systems.ledger.keys(Kind.INVOICE, states=(State.WAITING, State.PARKED))
+    return list(dict.fromkeys([*found, *stuck]))
+
+
+def _names_an_order(row: Mapping[str, Any]) -> bool:
+    return bool(row.get("orderId") or row.get("orderNumber") or row.get("externalDocumentNumber"))
+
+
+def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
+    """Decide which of the drafts *keys* are posted; what does not fit is parked at once."""
+    drafts = {
+        draft.id: draft
+        for row in systems.business_central.find_by(
+            "salesInvoices", "id", sorted(keys), quote=False, expand="salesInvoiceLines"
+        )
+        for draft in [parse(SalesInvoice, row)]
+    }
+    records = systems.ledger.records(Kind.INVOICE, keys)
+    orders = _orders_of(systems, list(drafts.values()))
+    chains = read_chains(systems, list({each.key: each for each in orders.values()}.values()))
+    plans: list[Planned] = []
+    outcomes: list[Outcome] = []
+    for key in keys:
+        draft, order = drafts.get(key), orders.get(key)
+        record = records.get(key)
+        if draft is None:
+            if record is not None:
+                outcomes.append(_gone(systems, record))
+            continue
+        if order is None:
+            continue
+        record = record or _invoice_record(systems, draft, order)
+        chain = chains[order.key]
+        if draft.status != "Draft":
+            if record.key in records:
+                plans.append(_planned(record, draft, order, chain))
+            continue
+        decision = plan_draft(
+            draft,
+            order=chain.order,
+            other_invoices=tuple(each for each in chain.invoices if each.id != draft.id),
+            policy=systems.policy.invoices,
+        )
+        match decision:
+            case Post():
+                plans.append(_planned(record, draft, order, chain))
+            case Park():
+                outcomes.append(store_decision(systems, record, decision))
+            case NotOurs():
+                continue
+    return Prepared(tuple(plans), tuple(outcomes))
+
+
+def _planned(record: Record, draft: SalesInvoice, order: Record, chain: Chain) -> Planned:
+    return Planned(
+        kind=Kind.INVOICE,
+        key=record.key,
+        number=draft.number,
+        decision=None,
+        source=draft,
+        up_to=0,
+        row={},
+        context=_OfOrder(order, chain),
+    )
+
+
+def _gone(systems: Systems, record: Record) -> Outcome:
+    """A draft that waited or was parked is no more: somebody deleted it, which ends the matter."""
+    record.enter(
+        State.EXCLUDED,
+        now=systems.clock.now(),
+        cause=Cause.DELETED,
+        message=f"Draft invoice {record.bc_number} was deleted in Business Central.",
+    )
+    with systems.ledger.transaction() as tx:
+        tx.save(record)
+    return Outcome.of(record)
+
+
+def _invoice_record(systems: Systems, draft: SalesInvoice, order: Record) -> Record:
+    record = new_record(systems, Kind.INVOICE, draft.id, order.salesforce_number)
+    record.salesforce_id = order.salesforce_id
+    record.bc_id, record.bc_number = draft.id, draft.number
+    return record
+
+
+def _orders_of(systems: Systems, drafts: Sequence[SalesInvoice]) -> dict[str, Record]:
+    """Return the linked order each draft belongs to, by draft id."""
+    ledger = systems.ledger
+    by_id = ledger.records_by_bc_id(
+        Kind.ORDER, [draft.order_id for draft in drafts if draft.order_id]
+    )
+    by_number = ledger.records_by_bc_number(
+        Kind.ORDER, [draft.order_number for draft in drafts if draft.order_number]
+    )
+    by_reference = ledger.records_by_reference(
+        Kind.ORDER,
+        [folded(draft.external_document_number) for draft in drafts],
+    )
+    known = ledger.document_by_bc_id([draft.id for draft in drafts])
+    remembered = ledger.records(
+        Kind.ORDER, [document.order_key for document in known.values()]
+    )
+    found: dict[str, Record] = {}
+    for draft in drafts:
+        candidates: list[Record] = []
+        if draft.id in known and known[draft.id].order_key in remembered:
+            candidates.append(remembered[known[draft.id].order_key])
+        candidates += by_id.get(draft.order_id, [])
+        candidates += by_number.get(folded(draft.order_number), [])
+        candidates += by_reference.get(folded(draft.external_document_number), [])
+        for order in candidates:
+            if order.bc_id and same_id(draft.customer_id, str(order.facts.get("customer_id", ""))):
+                found[draft.id] = order
+                break
+    return found
+
+
+def post_invoices(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
+    """Post the planned drafts, each exactly once.
+
+    Effect: the document is read right before the action and again after a lost answer; a posted one
+    is never posted again. Raises: TransientError after every other plan was dealt with.
+    """
+    outcomes: list[Outcome] = []
+    fault: TransientError | None = None
+    touched: list[str] = []
+    with claimed(systems, Kind.INVOICE, [plan.key for plan in plans]) as claims:
+        for plan in plans:
+            context: _OfOrder = plan.context
+            record = systems.ledger.record(Kind.INVOICE, plan.key) or _invoice_record(
+                systems, plan.source, context.order
+            )
+            try:
+                outcome, trouble = write_once(
+                    systems, claims, record, _posting(systems, plan), _finisher(systems, context)
+                )
+            except ConcurrentEdit:
+                outcome, trouble = (
+                    store_decision(
+                        systems,
+                        record,
+                        Park(
+                            Cause.CONCURRENT_EDIT,
+                            f"Draft invoice {plan.number} is being edited in Business Central.",
+                        ),
+                    ),
+                    None,
+                )
+            outcomes.append(outcome)
+            touched.append(context.order.key)
+            fault = fault or trouble
+    mark_changed(systems, STATUS_ENTITY, touched, "posted")
+    if fault is not None:
+        raise fault
+    return outcomes
+
+
+def _finisher(systems: Systems, context: _OfOrder) -> Callable[[Record, Written], None]:
+    def finish(record: Record, written: Written) -> None:
+        invoice: SalesInvoice = written.answer
+        chain = Chain(order=None, invoices=[invoice], posted={invoice.id})
+        with systems.ledger.transaction() as tx:
+            tx.save_documents(documents_of(context.order.key, chain))
+
+    return finish
+
+
+def _posting(systems: Systems, plan: Planned) -> Write:
+    draft: SalesInvoice = plan.source
+    bc = systems.business_central
+
+    def read() -> SalesInvoice:
+        return parse(SalesInvoice, bc.fetch("salesInvoices", draft.id))
+
+    def send(on_send: Callable[[], None]) -> Written:
+        before = read()
+        if before.status != "Draft":
+            return _as_posted(systems, before, draft.number)
+        bc.act("salesInvoices", draft.id, "post", etag=before.etag, on_send=on_send)
+        try:
+            after = read()
+        except TransientError as lost:
+            raise OutcomeUnknown(
+                f"the posting was accepted, reading it back failed: {lost.message}",
+                system="business_central",
+                operation="post",
+                record_id=draft.id,
+            ) from lost
+        return Written(after.id, after.number, after)
+
+    def look(intent: Intent) -> Written | Park | None:
+        try:
+            now = read()
+        except RecordNotFound:
+            return Park(
+                Cause.POSTING_REFUSED,
+                f"Draft invoice {plan.number} is gone from Business Central.",
+            )
+        if now.status == "Draft":
+            return None
+        return _as_posted(systems, now, str(intent.payload.get("number", "")))
+
+    return Write(
+        "post",
+        draft.id,
+        {"number": draft.number, "total": draft.total_amount_including_tax},
+        send,
+        look,
+        {"status": draft.status},
+        "linked_drafts",
+        refusal=Cause.POSTING_REFUSED,
+    )
+
+
+def _as_posted(systems: Systems, invoice: SalesInvoice, draft_number: str) -> Written:
+    """Return a posted invoice; a released draft, which also says Open, is no posted one.
+
+    Posting gives the document a number of the posted series; where both series are one, the general
+    ledger tells. Raises: RecordRejected when the document is released but not posted.
+    """
+    is_posted = (
+        invoice.status in ("Paid", "Canceled", "Corrective")
+        or folded(invoice.number) != folded(draft_number)
+        or bool(posted_invoice_numbers(systems, [folded(invoice.number)]))
+    )
+    if not is_posted:
+        raise RecordRejected(
+            f"invoice {invoice.number} is released but not posted",
+            system="business_central",
+            code="not_posted",
+            record_id=invoice.id,
+        )
+    return Written(invoice.id, invoice.number, invoice)

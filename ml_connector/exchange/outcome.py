@@ -1,0 +1,85 @@
+"""What preparing and writing return: small values the flows count, name and show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ml_connector.domain.decision import Decision
+from ml_connector.domain.identifiers import Kind, State
+from ml_connector.ledger.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where one record stands after a phase has dealt with it."""
+
+    kind: Kind
+    key: str
+    salesforce_id: str
+    number: str
+    state: State
+    cause: str = ""
+    message: str = ""
+    bc_id: str = ""
+    bc_number: str = ""
+
+    @classmethod
+    def of(cls, record: Record) -> Outcome:
+        """Return the outcome a ledger record stands for."""
+        return cls(
+            kind=record.kind,
+            key=record.key,
+            salesforce_id=record.salesforce_id,
+            number=record.salesforce_number or record.bc_number,
+            state=record.state,
+            cause=record.cause,
+            message=record.message,
+            bc_id=record.bc_id,
+            bc_number=record.bc_number,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One record with the decision that still needs a write.
+
+    `source` is the Salesforce (or, for drafts, BC) wire model the decision was made from, `context`
+    what the writer needs besides.
+    """
+
+    kind: Kind
+    key: str
+    number: str
+    decision: Decision | None
+    source: Any
+    up_to: int
+    """Newest change id in the inbox before the source was read: what the write makes done."""
+    row: Mapping[str, Any]
+    """The raw Salesforce row the source was parsed from."""
+    context: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The result of preparing one window of keys: what to write and what is already decided."""
+
+    plans: tuple[Planned, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts by state, for logs and run summaries."""
+
+    counts: dict[State, int] = field(default_factory=dict)
+
+    def add(self, outcomes: Iterable[Outcome]) -> Tally:
+        """Count *outcomes* in; returns itself."""
+        for outcome in outcomes:
+            self.counts[outcome.state] = self.counts.get(outcome.state, 0) + 1
+        return self
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {state}" for state, count in sorted(self.counts.items())) or "none"

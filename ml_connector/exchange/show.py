@@ -1,0 +1,411 @@
+"""Make Salesforce show what the ledger says it should: ids, numbers, status, messages.
+
+Every ledger record holds what its Salesforce record should show (`wanted`) and what it shows as far
+as is known (`shown`). Only differences are sent, up to 200 records a call: the first link by
+Salesforce Id, from then on by External Id with BC_ fields only, so that a lost record can never be
+created anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from ml_connector.billing.status import message_text
+from ml_connector.domain.causes import Cause
+from ml_connector.domain.decision import Exclude, Park
+from ml_connector.domain.identifiers import Kind, State
+from ml_connector.errors import StaleClaim, TransientError
+from ml_connector.exchange.collect import same_value, shown_fields
+from ml_connector.exchange.outcome import Outcome
+from ml_connector.exchange.systems import Systems
+from ml_connector.exchange.write_protocol import (
+    Claims,
+    Direction,
+    audit,
+    audit_decision,
+    claimed,
+    enter_decision,
+    fresh_record,
+    label,
+)
+from ml_connector.ledger.records import Record
+from ml_connector.salesforce.client import RecordResult
+
+log = logging.getLogger("ml_connector")
+
+PAGE = 200
+
+_TRANSIENT = frozenset({
+    "UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "UNEXPECTED", "QUERY_TIMEOUT",
+    "REQUEST_LIMIT_EXCEEDED", "TXN_SECURITY_METERING_ERROR", "INVALID_SESSION_ID",
+})  # fmt: skip
+_LOST = frozenset({
+    "REQUIRED_FIELD_MISSING", "NOT_FOUND", "ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY",
+    "FAILED_ACTIVATION", "MALFORMED_ID",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a kind of record is shown in Salesforce."""
+
+    sobject: str
+    external_id: str
+    number: str
+    """Field of the BC number; "" when there is none."""
+    by_external_id: bool
+    has_sync_status: bool
+    has_as_of: bool
+
+
+TARGETS: Mapping[Kind, Target] = {
+    Kind.ITEM: Target("Product2", "BC_Item_Id__c", "BC_Item_Number__c", False, False, False),
+    Kind.CUSTOMER: Target(
+        "Account", "BC_Customer_Id__c", "BC_Customer_Number__c", True, True, True
+    ),
+    Kind.CONTACT: Target("Contact", "BC_Contact_Id__c", "", True, False, False),
+    Kind.ORDER: Target("Order", "BC_Order_Id__c", "BC_Order_Number__c", True, True, True),
+}
+
+_SYNC_STATUS = {
+    State.WRITTEN: "Synced",
+    State.UNCHANGED: "Synced",
+    State.WAITING: "Waiting",
+    State.PARKED: "Parked",
+    State.EXCLUDED: "Excluded",
+}
+
+_QUIET_CAUSES = frozenset({Cause.NOT_QUALIFYING, Cause.DELETED, Cause.ACCOUNT_EXCLUDED})
+"""Excluded for these, a record that never showed anything is not touched in Salesforce."""
+
+
+def express(record: Record) -> None:
+    """Derive the link and sync fields that *record* should show, and mark it when they differ."""
+    target = TARGETS.get(record.kind)
+    if target is None:
+        return
+    if record.bc_id:
+        record.wanted[target.external_id] = record.bc_id.lower()
+        if target.number:
+            record.wanted[target.number] = record.bc_number
+    if target.has_sync_status and not _stays_quiet(record):
+        record.wanted["BC_Sync_Status__c"] = _SYNC_STATUS[record.state]
+        record.wanted["BC_Sync_Message__c"] = message_text(_message(record)) or None
+    record.show_pending = bool(differences(record))
+
+
+def _stays_quiet(record: Record) -> bool:
+    if record.state is State.EXCLUDED and record.cause in _QUIET_CAUSES:
+        return not (record.shown or {}).get("BC_Sync_Status__c")
+    return record.cause in (Cause.HELD_BY_OTHER_WORKER, Cause.DELETED)
+
+
+def _message(record: Record) -> str:
+    if record.state in (State.WRITTEN, State.UNCHANGED):
+        return record.message
+    remedy = f" {record.remedy}" if record.remedy else ""
+    return f"{record.message}{remedy}"
+
+
+def differences(record: Record) -> dict[str, Any]:
+    """Return the wanted fields whose value Salesforce does not show yet, as JSON values."""
+    shown = record.shown or {}
+    return {
+        name: json_value(value)
+        for name, value in record.wanted.items()
+        if name != "BC_As_Of__c"
+        and not (record.shown is not None and same_value(json_value(value), shown.get(name)))
+    }
+
+
+def json_value(value: Any) -> Any:
+    """Return a field value as it travels in JSON: dates and instants as ISO text."""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    if isinstance(value, date):
+        return value.isoformat()
+    return value if not isinstance(value, Decimal) else value
+
+
+@dataclass(slots=True)
+class ShowResult:
+    """How many records were shown, refused, and whether Salesforce was partly unavailable."""
+
+    written: int = 0
+    refused: int = 0
+    calls: int = 0
+    outcomes: list[Outcome] | None = None
+    fault: TransientError | None = None
+
+
+def show(systems: Systems, kind: Kind) -> ShowResult:
+    """Write every pending difference of *kind* to Salesforce.
+
+    Effect: collections calls of up to 200 records; repeating it sends only what is still different.
+    Raises: TransientError after all other records were dealt with.
+    """
+    result = ShowResult(outcomes=[])
+    for page in systems.ledger.iterate(kind=kind, show_pending=True, page_size=PAGE):
+        keys = [record.key for record in page]
+        with claimed(systems, kind, keys) as claims:
+            records = systems.ledger.records(kind, keys)
+            ours = [records[key] for key in keys if key in claims and key in records]
+            _show_page(systems, claims, TARGETS[kind], ours, result)
+    if result.fault is not None:
+        raise result.fault
+    return result
+
+
+def _show_page(
+    systems: Systems, claims: Claims, target: Target, records: Sequence[Record], result: ShowResult
+) -> None:
+    """Send one page; records whose External Id was lost in Salesforce get a second round by Id."""
+    _without_differences(systems, claims, records)
+    waiting = [record for record in records if record.show_pending]
+    waiting.sort(key=lambda record: (str(record.facts.get("account_id", "")), record.key))
+    by_id = [record for record in waiting if not _is_linked_in_salesforce(target, record)]
+    by_external = [record for record in waiting if _is_linked_in_salesforce(target, record)]
+    lost = _send(systems, claims, target, by_external, result, by_external_id=True)
+    again = _reread_lost(systems, claims, target, lost, result)
+    gone = _send(systems, claims, target, [*by_id, *again], result, by_external_id=False)
+    for record in gone:
+        flag_deleted_in_salesforce(systems, claims, record)
+        result.refused += 1
+
+
+def _without_differences(systems: Systems, claims: Claims, records: Sequence[Record]) -> None:
+    settled = [record for record in records if not differences(record)]
+    if not settled:
+        return
+    with systems.ledger.transaction() as tx:
+        for record in settled:
+            record.show_pending = False
+            tx.save(record, fence=claims.fence(record.key))
+
+
+def _is_linked_in_salesforce(target: Target, record: Record) -> bool:
+    shown = (record.shown or {}).get(target.external_id)
+    return (
+        target.by_external_id
+        and bool(record.bc_id)
+        and isinstance(shown, str)
+        and shown.lower() == record.bc_id.lower()
+    )
+
+
+def _send(
+    systems: Systems,
+    claims: Claims,
+    target: Target,
+    records: Sequence[Record],
+    result: ShowResult,
+    *,
+    by_external_id: bool,
+) -> list[Record]:
+    """Send the differences of *records* in one call; returns those Salesforce does not find."""
+    if not records:
+        return []
+    now = systems.clock.now()
+    sent: list[dict[str, Any]] = []
+    bodies: list[dict[str, Any]] = []
+    for record in records:
+        fields = differences(record)
+        sent.append(fields)
+        key_fields = (
+            {target.external_id: record.bc_id.lower()}
+            if by_external_id
+            else {"Id": record.salesforce_id}
+        )
+        stamp = {"BC_As_Of__c": json_value(now)} if target.has_as_of else {}
+        bodies.append({**key_fields, **fields, **stamp})
+    result.calls += 1
+    if by_external_id:
+        results = systems.salesforce.upsert_records(target.sobject, target.external_id, bodies)
+    else:
+        results = systems.salesforce.update_records(target.sobject, bodies)
+    lost: list[Record] = []
+    for record, fields, answer in zip(records, sent, results, strict=True):
+        try:
+            if _settle(systems, claims, target, record, fields, answer, result):
+                lost.append(record)
+        except StaleClaim:
+            log.warning("%s: another worker took over; it will show it", label(record))
+    return lost
+
+
+def _settle(
+    systems: Systems,
+    claims: Claims,
+    target: Target,
+    record: Record,
+    fields: Mapping[str, Any],
+    answer: RecordResult,
+    result: ShowResult,
+) -> bool:
+    """Record one answer; returns True when Salesforce did not find the record."""
+    if answer.success and answer.created:
+        _undo_creation(systems, claims, target, record, answer, result)
+        return False
+    if answer.success:
+        _shown(systems, claims, record, fields, result)
+        return False
+    code = answer.errors[0].code if answer.errors else "UNKNOWN_EXCEPTION"
+    text = "; ".join(f"{error.message} ({error.code})" for error in answer.errors)
+    if code in _TRANSIENT:
+        result.fault = TransientError(
+            f"{label(record)}: Salesforce could not take the status now: {text}",
+            system="salesforce",
+            code=code,
+        )
+        return False
+    if code in _LOST:
+        return True
+    _refused(systems, claims, record, fields, text, result)
+    return False
+
+
+def _shown(
+    systems: Systems,
+    claims: Claims,
+    record: Record,
+    fields: Mapping[str, Any],
+    result: ShowResult,
+) -> None:
+    before = {name: (record.shown or {}).get(name) for name in fields}
+    record.shown = {**(record.shown or {}), **fields}
+    record.show_pending = False
+    with systems.ledger.transaction() as tx:
+        tx.save(record, fence=claims.fence(record.key))
+        audit(
+            tx,
+            systems,
+            record,
+            direction=Direction.TO_SALESFORCE,
+            action="show",
+            rule="shown_differs",
+            outcome="done",
+            before=before,
+            after=fields,
+        )
+        status = status_record(systems, record)
+        if status is not None:
+            status.enter(State.WRITTEN, now=systems.clock.now())
+            tx.save(status)
+            _count(result, status)
+    result.written += 1
+
+
+def _count(result: ShowResult, record: Record) -> None:
+    if result.outcomes is not None:
+        result.outcomes.append(Outcome.of(record))
+
+
+def status_record(systems: Systems, record: Record) -> Record | None:
+    """Return the status record of a linked order or customer; None for other kinds."""
+    if record.kind not in (Kind.ORDER, Kind.CUSTOMER) or not record.bc_id:
+        return None
+    status = fresh_record(systems, Kind.STATUS, record.key, record.salesforce_number)
+    status.salesforce_number = record.salesforce_number
+    status.bc_id, status.bc_number = record.bc_id, record.bc_number
+    return status
+
+
+def _refused(
+    systems: Systems,
+    claims: Claims,
+    record: Record,
+    fields: Mapping[str, Any],
+    text: str,
+    result: ShowResult,
+) -> None:
+    """Park the write-back of one record; it stays pending, so the next run tries again."""
+    message = f"{label(record)}: Salesforce refused the status fields: {text}"
+    decision = Park(Cause.REJECTED_BY_SALESFORCE, message)
+    status = status_record(systems, record) or record
+    enter_decision(systems, status, decision)
+    with systems.ledger.transaction() as tx:
+        tx.check_fence(record.kind, record.key, claims.fence(record.key))
+        tx.save(status)
+        audit(
+            tx,
+            systems,
+            record,
+            direction=Direction.TO_SALESFORCE,
+            action="show",
+            rule="shown_differs",
+            outcome="refused",
+            after={**fields, "message": text},
+        )
+    result.refused += 1
+    _count(result, status)
+
+
+def _undo_creation(
+    systems: Systems,
+    claims: Claims,
+    target: Target,
+    record: Record,
+    answer: RecordResult,
+    result: ShowResult,
+) -> None:
+    """A write-back created a record: delete it again and tell a person."""
+    if answer.id:
+        systems.salesforce.delete_records([answer.id])
+    message = (
+        f"{label(record)}: writing the status created {target.sobject} {answer.id}, since no record "
+        f"carries the External Id any more; the new record was deleted again."
+    )
+    enter_decision(systems, record, Park(Cause.UNEXPECTED_CREATION, message))
+    record.show_pending = False
+    with systems.ledger.transaction() as tx:
+        tx.save(record, fence=claims.fence(record.key))
+        audit_decision(tx, systems, record)
+    result.refused += 1
+    _count(result, record)
+
+
+def _reread_lost(
+    systems: Systems,
+    claims: Claims,
+    target: Target,
+    lost: Sequence[Record],
+    result: ShowResult,
+) -> list[Record]:
+    """Read records that were not found by External Id; returns those that are still there."""
+    if not lost:
+        return []
+    fields = ["Id", target.external_id, *sorted({name for r in lost for name in r.wanted})]
+    rows = systems.salesforce.retrieve(
+        target.sobject, [record.salesforce_id for record in lost], list(dict.fromkeys(fields))
+    )
+    present: list[Record] = []
+    for record, row in zip(lost, rows, strict=True):
+        if row is None or row.get("IsDeleted"):
+            flag_deleted_in_salesforce(systems, claims, record)
+            result.refused += 1
+            continue
+        record.shown = shown_fields(row)
+        present.append(record)
+    return present
+
+
+def flag_deleted_in_salesforce(systems: Systems, claims: Claims, record: Record) -> Outcome:
+    """The Salesforce record is gone: uncouple and tell a person; nothing is deleted in BC."""
+    name = label(record)
+    if record.bc_id:
+        message = f"{name} was deleted in Salesforce; {record.bc_number} stays in Business Central."
+        enter_decision(systems, record, Park(Cause.DELETED_IN_SALESFORCE, message))
+    else:
+        enter_decision(
+            systems, record, Exclude(Cause.DELETED, f"{name} was deleted in Salesforce.")
+        )
+    record.show_pending = False
+    with systems.ledger.transaction() as tx:
+        tx.save(record, fence=claims.fence(record.key))
+        audit_decision(tx, systems, record)
+    return Outcome.of(record)

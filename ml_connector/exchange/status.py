@@ -1,0 +1,263 @@
+"""Bring order, shipment, invoice and payment status back: find what moved, derive, show."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_connector.billing.status import OrderChain, account_fields, order_status
+from ml_connector.business_central.models import Customer, CustomerFinancialDetail, parse
+from ml_connector.domain.causes import Cause
+from ml_connector.domain.identifiers import Kind, State, folded
+from ml_connector.errors import StaleClaim
+from ml_connector.exchange.chains import Chain, documents_of, read_chains
+from ml_connector.exchange.collect import mark_changed, parse_instant, poll_bc
+from ml_connector.exchange.show import express
+from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.records import Document, Record
+
+log = logging.getLogger("ml_connector")
+
+STATUS_ENTITY = "OrderStatus"
+"""Inbox entity of orders whose BC documents moved."""
+
+
+def collect_affected_orders(systems: Systems) -> list[str]:
+    """Find the orders whose status may have moved in BC and return their keys.
+
+    Effect: they are stored in the inbox before any checkpoint moves. Cost: a fixed handful of
+    calls, whatever the number of orders: changed documents, all order ids, all open invoices.
+    """
+    affected: set[str] = set()
+    confirmations = []
+    rows, confirm = poll_bc(
+        systems,
+        "salesInvoices",
+        ("id", "number", "orderId", "orderNumber", "lastModifiedDateTime"),
+    )
+    affected |= _orders_of_invoices(systems, rows)
+    confirmations.append(confirm)
+    rows, confirm = poll_bc(
+        systems,
+        "salesCreditMemos",
+        ("id", "number", "invoiceId", "invoiceNumber", "lastModifiedDateTime"),
+    )
+    affected |= _orders_of_credit_memos(systems, rows)
+    confirmations.append(confirm)
+    rows, confirm = poll_bc(
+        systems, "salesShipments", ("id", "number", "orderNumber", "lastModifiedDateTime")
+    )
+    affected |= _orders_by_number(systems, [row.get("orderNumber") or "" for row in rows])
+    confirmations.append(confirm)
+    affected |= _moved_or_vanished(systems)
+    affected |= _open_amount_moved(systems)
+    affected |= _overdue_now(systems)
+    mark_changed(systems, STATUS_ENTITY, sorted(affected), "business_central")
+    for confirm in confirmations:
+        confirm()
+    return systems.ledger.pending_ids("salesforce", STATUS_ENTITY)
+
+
+def _orders_of_invoices(systems: Systems, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    ids = [str(row.get("orderId") or "").lower() for row in rows]
+    by_id = systems.ledger.records_by_bc_id(Kind.ORDER, [each for each in ids if each])
+    keys = {record.key for records in by_id.values() for record in records}
+    keys |= _orders_by_number(systems, [row.get("orderNumber") or "" for row in rows])
+    known = systems.ledger.document_by_bc_id([str(row["id"]).lower() for row in rows])
+    return keys | {document.order_key for document in known.values()}
+
+
+def _orders_of_credit_memos(systems: Systems, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    ids = [str(row.get("invoiceId") or "").lower() for row in rows]
+    ids += [str(row["id"]).lower() for row in rows]
+    known = systems.ledger.document_by_bc_id([each for each in ids if each])
+    keys = {document.order_key for document in known.values()}
+    numbers = [row.get("invoiceNumber") or "" for row in rows]
+    by_number = systems.ledger.documents_by_number([each for each in numbers if each])
+    return keys | {document.order_key for each in by_number.values() for document in each}
+
+
+def _orders_by_number(systems: Systems, numbers: Sequence[str]) -> set[str]:
+    wanted = sorted({folded(number) for number in numbers} - {""})
+    found = systems.ledger.records_by_bc_number(Kind.ORDER, wanted)
+    return {record.key for records in found.values() for record in records}
+
+
+def _moved_or_vanished(systems: Systems) -> set[str]:
+    """Return linked orders whose BC row has another stamp than last seen, or is gone."""
+    stamps = {
+        str(row["id"]).lower(): parse_instant(row["lastModifiedDateTime"]).isoformat()
+        for row in systems.business_central.rows(
+            "salesOrders", select=("id", "lastModifiedDateTime")
+        )
+    }
+    affected: set[str] = set()
+    for page in systems.ledger.iterate(kind=Kind.ORDER, linked=True, settled=False):
+        for record in page:
+            stamp = stamps.get(record.bc_id.lower())
+            if stamp is None:
+                if not record.facts.get("gone"):
+                    affected.add(record.key)
+            elif stamp != record.bc_stamp:
+                affected.add(record.key)
+    return affected
+
+
+def _open_amount_moved(systems: Systems) -> set[str]:
+    """Sweep the open invoices: a partial payment moves nothing but the remaining amount."""
+    affected: set[str] = set()
+    for page in systems.business_central.pages(
+        "salesInvoices", filter="status eq 'Open'", select=("id", "remainingAmount", "dueDate")
+    ):
+        known = systems.ledger.document_by_bc_id([str(row["id"]).lower() for row in page])
+        for row in page:
+            document = known.get(str(row["id"]).lower())
+            if document is not None and _moved(document, row):
+                affected.add(document.order_key)
+    return affected
+
+
+def _moved(document: Document, row: Mapping[str, Any]) -> bool:
+    due = str(document.due_date) if document.due_date else "0001-01-01"
+    return bool(row["remainingAmount"] != document.remaining) or str(row["dueDate"]) != due
+
+
+def _overdue_now(systems: Systems) -> set[str]:
+    """Return orders with an open invoice past due that Salesforce does not show as overdue."""
+    due = systems.ledger.documents_due_before(systems.today())
+    keys = sorted({document.order_key for document in due})
+    records = systems.ledger.records(Kind.ORDER, keys)
+    return {
+        key
+        for key, record in records.items()
+        if record.wanted.get("BC_Payment_Status__c") not in ("Overdue", "Credited")
+    }
+
+
+def prepare_status(systems: Systems, keys: Sequence[str]) -> int:
+    """Read the chains of *keys* and store what Salesforce should show; returns how many differ.
+
+    Effect: ledger only; `show` sends the differences.
+    """
+    for attempt in range(3):
+        try:
+            return _derive(systems, keys)
+        except StaleClaim:
+            if attempt == 2:
+                raise
+            log.info("an order changed while its status was derived; deriving it again")
+    raise AssertionError("unreachable")
+
+
+def _derive(systems: Systems, keys: Sequence[str]) -> int:
+    up_to = systems.ledger.last_change_id()
+    records = systems.ledger.records(Kind.ORDER, keys)
+    linked = [record for record in records.values() if record.bc_id]
+    chains = read_chains(systems, linked)
+    differing = 0
+    with systems.ledger.transaction() as tx:
+        for record in linked:
+            chain = chains[record.key]
+            apply_chain(systems, record, chain)
+            tx.save(record)
+            tx.save_documents(documents_of(record.key, chain))
+            differing += record.show_pending
+        tx.finish_changes("salesforce", STATUS_ENTITY, list(keys), up_to_id=up_to)
+    return differing
+
+
+def apply_chain(systems: Systems, record: Record, chain: Chain) -> None:
+    """Derive the status fields of *record* from *chain*; changes the record in memory only."""
+    record.wanted.update(status_fields(systems, record, chain))
+    order = chain.order
+    record.facts["gone"] = order is None
+    if order is not None:
+        changed = order.last_modified_date_time
+        record.bc_stamp = changed.isoformat() if changed else ""
+        record.bc_number = order.number or record.bc_number
+    open_left = any(
+        invoice.id in chain.posted and invoice.remaining_amount != 0 for invoice in chain.invoices
+    )
+    drafts = any(invoice.id not in chain.posted for invoice in chain.invoices)
+    record.settled = order is None and not open_left and not drafts
+    express(record)
+
+
+def status_fields(systems: Systems, record: Record, chain: Chain) -> dict[str, Any]:
+    """Return the status fields of an order with its BC documents as *chain*."""
+    return order_status(
+        OrderChain(
+            order=chain.order,
+            invoices=tuple(chain.invoices),
+            posted=frozenset(chain.posted),
+            credit_memos=tuple(chain.credit_memos),
+            handed_over=bool(record.bc_id),
+            parked=record.state is State.PARKED,
+            total_differs=record.cause == Cause.TOTAL_DIFFERS,
+            net=record.facts.get("net"),
+        ),
+        systems.today(),
+    )
+
+
+def account_status(systems: Systems) -> int:
+    """Derive balance, overdue, credit limit and blocked of every linked Account.
+
+    Balances are computed in BC and send no signal, so they are read in full: two calls per 20,000
+    customers. Returns how many Accounts differ from what Salesforce shows.
+    """
+    if not systems.policy.status.accounts:
+        return 0
+    linked = {
+        record.bc_id.lower()
+        for page in systems.ledger.iterate(kind=Kind.CUSTOMER, linked=True)
+        for record in page
+    }
+    if not linked:
+        return 0
+    details: dict[str, CustomerFinancialDetail] = {}
+    for row in systems.business_central.rows(
+        "customerFinancialDetails", select=("id", "number", "balance", "overdueAmount")
+    ):
+        if str(row["id"]).lower() in linked:
+            details[str(row["id"]).lower()] = parse(CustomerFinancialDetail, row)
+    customers: dict[str, Customer] = {}
+    for row in systems.business_central.rows(
+        "customers",
+        select=("id", "number", "displayName", "blocked", "creditLimit", "currencyCode"),
+    ):
+        if str(row["id"]).lower() in linked:
+            customers[str(row["id"]).lower()] = parse(Customer, row)
+    differing = 0
+    for page in systems.ledger.iterate(kind=Kind.CUSTOMER, linked=True):
+        moved = [record for record in page if _apply_account(systems, record, customers, details)]
+        differing += len(moved)
+        with systems.ledger.transaction() as tx:
+            for record in moved:
+                tx.save(record)
+    return differing
+
+
+def _apply_account(
+    systems: Systems,
+    record: Record,
+    customers: Mapping[str, Customer],
+    details: Mapping[str, CustomerFinancialDetail],
+) -> bool:
+    """Set the Account fields of one record; returns whether it has to be saved."""
+    customer, detail = customers.get(record.bc_id.lower()), details.get(record.bc_id.lower())
+    if customer is None or detail is None:
+        return False
+    before = dict(record.wanted)
+    record.bc_number = customer.number or record.bc_number
+    record.wanted.update(
+        account_fields(
+            customer,
+            detail,
+            account_currency=str(record.facts.get("currency") or systems.org_currency()),
+            local_currency=systems.local_currency,
+        )
+    )
+    express(record)
+    return record.wanted != before
