@@ -1,0 +1,1 @@
+"""What Salesforce shows about orders, invoices and payments."""

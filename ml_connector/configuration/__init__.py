@@ -1,0 +1,1 @@
+"""The connection file and what it says."""

@@ -1,4 +1,4 @@
-"""Custom fields: which Salesforce field and which BC property show the same value, and who owns it."""
+"""Custom fields: which Salesforce field and BC property show one value, and who owns it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ READ_ONLY: dict[type[WireModel], frozenset[str]] = {
         }
     ),
 }  # fmt: skip
-"""Properties that BC computes or that a connector must never write (inventory posts an adjustment)."""
+"""Properties that BC computes, or whose writing has effects of its own (inventory posts)."""
 
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -78,7 +78,7 @@ class FieldMapping(BaseModel):
             )
         if sobject not in PARTNERS:
             raise ValueError(
-                f'"{sobject}" is no Salesforce object the connector maps{nearest(sobject, PARTNERS)}'
+                f'the connector maps no Salesforce object "{sobject}"{nearest(sobject, PARTNERS)}'
             )
         if field.startswith("BC_"):
             raise ValueError(f"{self.salesforce} is written by the connector itself")

@@ -1,0 +1,1 @@
+"""Accounts, Contacts and customers."""

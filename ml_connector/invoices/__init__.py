@@ -1,0 +1,1 @@
+"""Draft invoices and their posting."""
