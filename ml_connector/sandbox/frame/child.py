@@ -124,12 +124,14 @@ async def _serve(
     ]
     stopping = asyncio.ensure_future(stop.wait())
     both_up: asyncio.Future[None] = asyncio.ensure_future(_both_up(service, surface))
-    await asyncio.wait([both_up, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    first: list[asyncio.Future[None]] = [both_up, *tasks]
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     both_up.cancel()
     line = {**announcement, "port": listeners.port, "admin_port": listeners.admin_port}
     sys.stdout.write(encode(line).decode() + "\n")
     sys.stdout.flush()
-    await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    watched: list[asyncio.Future[Any]] = [stopping, *tasks]
+    await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
     service.should_exit = surface.should_exit = True
     for task in tasks[2:]:
         task.cancel()
