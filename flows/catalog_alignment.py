@@ -1,0 +1,32 @@
+"""Give every Product2 its item, so that order lines can name it."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.connection_name import ConnectionName
+from tasks.batches import PhaseResult, Scope, run_phase
+from tasks.catalog import find_products, plan_items, show_items, write_items
+from tasks.open_systems import open_systems
+from tasks.run_artifacts import Summary, publish_summary
+
+
+@flow(name="align-catalog", flow_run_name="align-catalog {connection}")
+async def align_catalog(connection: ConnectionName) -> PhaseResult:
+    """Link every product to one item and report what has no partner.
+
+    Runs before customers and orders, which need the items. Writes the link to the ledger and item
+    id and number to Product2; creates items only when the policy says so. What has no partner or
+    several is parked with the reason; the others go on.
+
+    Args:
+        connection: Name of the connection, as saved by ml-connector connect.
+    """
+    async with open_systems(connection) as systems:
+        scope = Scope(systems)
+        products = await find_products(scope)
+        result = await run_phase(systems, products, plan_items, write_items)
+        await result.showing(show_items(scope))
+        await publish_summary(scope, "align-catalog", ["items"], Summary(result))
+        result.raise_faults()
+        return result

@@ -1,0 +1,46 @@
+"""Turn Accounts and their Contacts into customers and contacts."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.connection_name import ConnectionName
+from tasks.batches import PhaseResult, Scope, run_phase
+from tasks.customers import (
+    find_accounts,
+    find_contacts,
+    plan_contacts,
+    plan_customers,
+    show_contacts,
+    show_customers,
+    write_contacts,
+    write_customers,
+)
+from tasks.open_systems import open_systems
+from tasks.run_artifacts import Summary, publish_summary
+
+
+@flow(name="ingest-customers", flow_run_name="ingest-customers {connection}")
+async def ingest_customers(connection: ConnectionName) -> PhaseResult:
+    """Create, update or link a customer for every qualifying Account, then its contacts.
+
+    Runs before orders, which need the customers; contacts come after their customer. Writes
+    customers and person contacts in Business Central, and their id and number back to Salesforce.
+    An account that could be several customers is parked with the candidates.
+
+    Args:
+        connection: Name of the connection, as saved by ml-connector connect.
+    """
+    async with open_systems(connection) as systems:
+        scope = Scope(systems)
+        accounts = await find_accounts(scope)
+        customers = await run_phase(systems, accounts, plan_customers, write_customers)
+        await customers.showing(show_customers(scope))
+        people = PhaseResult()
+        if systems.policy.customers.contacts:
+            found = await find_contacts(scope)
+            people = await run_phase(systems, found, plan_contacts, write_contacts)
+            await people.showing(show_contacts(scope))
+        titles = ["customers", "contacts"]
+        await publish_summary(scope, "ingest-customers", titles, Summary(customers, people))
+        return customers.joined(people)

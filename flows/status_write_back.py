@@ -1,0 +1,35 @@
+"""Bring order, shipment, invoice and payment status back onto the Order and the Account."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.connection_name import ConnectionName
+from tasks.batches import PhaseResult, Scope, windows
+from tasks.billing_status import derive_account_status, derive_status, find_affected_orders
+from tasks.customers import show_customers
+from tasks.open_systems import open_systems
+from tasks.orders import show_orders
+from tasks.run_artifacts import Summary, publish_summary
+
+
+@flow(name="write-back-status", flow_run_name="write-back-status {connection}")
+async def write_back_status(connection: ConnectionName) -> PhaseResult:
+    """Show on Salesforce what Business Central says was ordered, shipped, invoiced and paid.
+
+    Runs after posting. Includes the sweep of open invoices, which sees partial payments that no
+    notification tells. Writes only fields that differ, up to 200 records a call.
+
+    Args:
+        connection: Name of the connection, as saved by ml-connector connect.
+    """
+    async with open_systems(connection) as systems:
+        scope = Scope(systems)
+        for window in windows(systems, await find_affected_orders(scope)):
+            await derive_status(window)
+        orders = await PhaseResult().showing(show_orders(scope))
+        await derive_account_status(scope)
+        accounts = await PhaseResult().showing(show_customers(scope))
+        titles = ["orders", "accounts"]
+        await publish_summary(scope, "write-back-status", titles, Summary(orders, accounts))
+        return orders.joined(accounts)

@@ -1,0 +1,281 @@
+"""How the records of a phase are spread over task runs.
+
+Reading and planning go in windows of many records; writing is one task run per record on a normal
+day, so that the run graph names each of them, and one per chunk when there is much to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import TypeVar
+
+from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
+
+from ml_connector.domain.identifiers import State
+from ml_connector.errors import TransientError
+from ml_connector.exchange.outcome import Outcome, Planned, Prepared
+from ml_connector.exchange.show import ShowResult
+from ml_connector.exchange.systems import Systems
+from tasks.open_systems import in_this_task
+
+log = logging.getLogger("ml_connector")
+
+Value = TypeVar("Value")
+
+WINDOW = 500
+"""Records prepared together: large enough for full look-ups, small enough to keep memory flat."""
+
+SINGLE_UP_TO = 50
+"""Up to so many writes each record has a task run of its own."""
+
+LARGEST_BATCH = 100
+
+DETAILS_KEPT = 500
+"""Records a run shows one by one; the ledger has them all."""
+
+
+class BatchesFailed(TransientError):
+    """Some batches could not be written after all retries; the others were."""
+
+    default_code = "batches_failed"
+    default_remedy = "Retry the run once the service answers again; it writes only what is missing."
+
+
+class Scope:
+    """The systems of a run. A plain object, so that Prefect does not look inside."""
+
+    __slots__ = ("systems",)
+
+    def __init__(self, systems: Systems) -> None:
+        self.systems = systems
+
+    async def run(self, work: Callable[[Systems], Value]) -> Value:
+        """Return what *work* does off the event loop, under the running task's id."""
+        return await asyncio.to_thread(work, in_this_task(self.systems))
+
+
+class Window:
+    """Keys that are prepared together. A plain object, so that Prefect does not look inside."""
+
+    __slots__ = ("keys", "name", "systems")
+
+    def __init__(self, systems: Systems, keys: Sequence[str], name: str) -> None:
+        self.systems = systems
+        self.keys = keys
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+    async def prepared(self, prepare: Callable[[Systems, Sequence[str]], Prepared]) -> Prepared:
+        """Return what *prepare* decides about the keys, and say what it decided."""
+        prepared = await self.run(prepare)
+        log_outcomes(prepared.outcomes)
+        return prepared
+
+    async def run(self, work: Callable[[Systems, Sequence[str]], Value]) -> Value:
+        """Return what *work* does with the keys off the event loop, under the running task's id."""
+        return await asyncio.to_thread(work, in_this_task(self.systems), self.keys)
+
+
+class Batch:
+    """Plans that one task run writes. A plain object, so that Prefect does not look inside."""
+
+    __slots__ = ("_plans", "_tried", "systems")
+
+    def __init__(self, systems: Systems, plans: Sequence[Planned]) -> None:
+        self.systems = systems
+        self._plans = tuple(plans)
+        self._tried = False
+
+    def __str__(self) -> str:
+        numbers = [plan.number or plan.key for plan in self._plans]
+        if len(numbers) == 1:
+            return numbers[0]
+        return f"{numbers[0]} to {numbers[-1]} ({len(numbers)})"
+
+    async def written(
+        self,
+        prepare: Callable[[Systems, Sequence[str]], Prepared],
+        write: Callable[[Systems, Sequence[Planned]], list[Outcome]],
+    ) -> list[Outcome]:
+        """Write the plans and return where each record stands.
+
+        A second attempt plans anew: what the first one wrote is seen as written, and a record that
+        changed meanwhile is decided on as it is now.
+
+        Raises: TransientError, after all other records of the batch have been dealt with.
+        """
+        systems = in_this_task(self.systems)
+        if not self._tried:
+            self._tried = True
+            outcomes = await asyncio.to_thread(write, systems, self._plans)
+        else:
+            again = await asyncio.to_thread(prepare, systems, [plan.key for plan in self._plans])
+            outcomes = [*again.outcomes]
+            if again.plans:
+                outcomes += await asyncio.to_thread(write, systems, again.plans)
+        log_outcomes(outcomes)
+        return outcomes
+
+
+@dataclass(slots=True)
+class PhaseResult:
+    """What a phase did: counts of all records, and the ones worth naming."""
+
+    counts: dict[State, int] = field(default_factory=dict)
+    details: list[Outcome] = field(default_factory=list)
+    faults: list[TransientError] = field(default_factory=list)
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Count *outcomes* in, and keep those that changed or need someone."""
+        for outcome in outcomes:
+            self.counts[outcome.state] = self.counts.get(outcome.state, 0) + 1
+            if outcome.state is not State.UNCHANGED and len(self.details) < DETAILS_KEPT:
+                self.details.append(outcome)
+
+    async def showing(self, shown: Awaitable[ShowResult]) -> PhaseResult:
+        """Await what is shown in Salesforce and count it in; returns itself.
+
+        A service that stays away is remembered as a fault, so that the run goes on to its summary.
+        """
+        try:
+            self.add((await shown).outcomes or ())
+        except TransientError as fault:
+            self.faults.append(fault)
+        return self
+
+    def joined(self, *others: PhaseResult) -> PhaseResult:
+        """Return this and *others* as one.
+
+        Raises: BatchesFailed when one of them had a batch that could not be written.
+        """
+        whole = PhaseResult()
+        for part in (self, *others):
+            for state, count in part.counts.items():
+                whole.counts[state] = whole.counts.get(state, 0) + count
+            whole.details += part.details
+            whole.faults += part.faults
+        whole.raise_faults()
+        return whole
+
+    def raise_faults(self) -> None:
+        """Fail the run when a batch could not be written.
+
+        Raises: BatchesFailed.
+        """
+        if self.faults:
+            raise BatchesFailed(
+                f"{len(self.faults)} batch(es) could not be written; first: {self.faults[0]}",
+                system=self.faults[0].system,
+                operation=self.faults[0].operation,
+            )
+
+    def __str__(self) -> str:
+        return ", ".join(f"{n} {state}" for state, n in sorted(self.counts.items())) or "nothing"
+
+
+def batch_size(plans: int, keys: int) -> int:
+    """Return how many records one task run writes.
+
+    One while they are few; else so many that about fifty task runs do the phase, at most 100 each.
+    *keys* is the size of the whole phase, which is what counts once it fills several windows.
+    """
+    expected = plans if keys <= WINDOW else keys
+    if expected <= SINGLE_UP_TO:
+        return 1
+    return min(LARGEST_BATCH, ceil(expected / SINGLE_UP_TO))
+
+
+async def run_phase(
+    systems: Systems,
+    keys: Sequence[str],
+    plan: Callable[[Window], Awaitable[Prepared]],
+    write: Callable[[Batch], Awaitable[list[Outcome]]],
+) -> PhaseResult:
+    """Plan and write *keys* window by window; a failed batch does not stop the others."""
+    result = PhaseResult()
+    total = len(keys)
+    progress = (
+        await acreate_progress_artifact(0.0, description=f"{total} records")
+        if total > WINDOW
+        else None
+    )
+    slots = asyncio.Semaphore(systems.settings.business_central.max_in_flight)
+    done = 0
+    for window in windows(systems, keys):
+        prepared = await plan(window)
+        result.add(prepared.outcomes)
+        size = batch_size(len(prepared.plans), total)
+        batches = [
+            Batch(systems, prepared.plans[at : at + size])
+            for at in range(0, len(prepared.plans), size)
+        ]
+        await _write_all(batches, write, slots, result)
+        done += len(window.keys)
+        if progress is not None:
+            await aupdate_progress_artifact(progress, 100.0 * done / total)
+    return result
+
+
+async def _write_all(
+    batches: Sequence[Batch],
+    write: Callable[[Batch], Awaitable[list[Outcome]]],
+    slots: asyncio.Semaphore,
+    result: PhaseResult,
+) -> None:
+    async def one(batch: Batch) -> list[Outcome]:
+        async with slots:
+            return await write(batch)
+
+    ends = await asyncio.gather(*(one(batch) for batch in batches), return_exceptions=True)
+    for end in ends:
+        match end:
+            case TransientError():
+                result.faults.append(end)
+            case BaseException():
+                raise end
+            case outcomes:
+                result.add(outcomes)
+
+
+def windows(systems: Systems, keys: Sequence[str]) -> list[Window]:
+    """Return *keys* cut into named windows."""
+    total = len(keys)
+    return [
+        Window(systems, part, f"{start + 1} to {start + len(part)} of {total}")
+        for start in range(0, total, WINDOW)
+        for part in [keys[start : start + WINDOW]]
+    ]
+
+
+async def settle(phase: Awaitable[PhaseResult]) -> PhaseResult:
+    """Await a phase of a longer run; batches that failed are remembered, not raised.
+
+    So the next phases still do what does not depend on them.
+
+    Raises: whatever else ended the phase, such as refused credentials.
+    """
+    try:
+        return await phase
+    except BatchesFailed as fault:
+        return PhaseResult(faults=[fault])
+
+
+def log_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Write one line per decision; a warning where a person or another record is needed."""
+    for outcome in outcomes:
+        name = f"{outcome.kind} {outcome.number or outcome.key}"
+        match outcome.state:
+            case State.WRITTEN:
+                log.info("%s: written as %s", name, outcome.bc_number or outcome.bc_id)
+            case State.PARKED | State.WAITING:
+                log.warning("%s: %s (%s): %s", name, outcome.state, outcome.cause, outcome.message)
+            case State.EXCLUDED:
+                log.info("%s: left out (%s): %s", name, outcome.cause, outcome.message)
+            case State.UNCHANGED:
+                log.debug("%s: unchanged", name)

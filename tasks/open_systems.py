@@ -1,0 +1,47 @@
+"""The open systems of a flow run: shared by its subflows, closed when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+
+from prefect import tags
+from prefect.runtime import flow_run, task_run
+
+from blocks.connected_systems import load_connection
+from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.run_ids import RunIds
+
+_current: ContextVar[Systems | None] = ContextVar("open_systems", default=None)
+
+
+@asynccontextmanager
+async def open_systems(connection: str) -> AsyncIterator[Systems]:
+    """Give the systems of *connection* under this flow run's id.
+
+    A subflow of a run that has them open already works on the same sessions: a sign-in and a
+    description of the org per run, not per subflow. Everything started inside carries the
+    connection as a tag.
+    """
+    run = RunIds(flow_run_id=str(flow_run.id or ""))
+    outer = _current.get()
+    if outer is not None and outer.settings.name == connection:
+        yield outer.with_run(run)
+        return
+    settings = await load_connection(connection)
+    systems = await asyncio.to_thread(Systems.open, settings, run)
+    token = _current.set(systems)
+    try:
+        with tags(f"connection:{connection}"):
+            yield systems
+    finally:
+        _current.reset(token)
+        await asyncio.to_thread(systems.close)
+
+
+def in_this_task(systems: Systems) -> Systems:
+    """Return the same connections under the id of the running task."""
+    run = RunIds(flow_run_id=systems.run.flow_run_id, task_run_id=str(task_run.id or ""))
+    return systems.with_run(run)
