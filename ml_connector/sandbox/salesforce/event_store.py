@@ -32,7 +32,7 @@ SWITCHES: dict[str, Any] = {
     "pubsub_text_differences": True,
     "pubsub_idle_update_events": True,
     "pubsub_overflow_after": 100_000,
-    "pubsub_daily_deliveries": 150_000,
+    "delivered_events_per_day": 1_000_000,
     "pubsub_large_commit_numbers": False,
 }
 
@@ -64,16 +64,23 @@ def read_selection(package: Path | None) -> dict[str, tuple[str, ...]]:
         if not event.endswith("ChangeEvent") or path.name.split(".")[0] != wanted:
             raise SelectionError(f"{path.name} selects {event} on {channel}")
         channels.setdefault(channel, []).append(event.removesuffix("ChangeEvent"))
-    entities = {entity for members in channels.values() for entity in members}
-    if len(entities) > SELECTED_ENTITIES:
-        raise SelectionError(f"{len(entities)} entities are selected, {SELECTED_ENTITIES} may be")
-    return {channel: tuple(members) for channel, members in channels.items()}
+    selection = {channel: tuple(members) for channel, members in channels.items()}
+    if len(selected_entities(selection)) > SELECTED_ENTITIES:
+        raise SelectionError(f"more than {SELECTED_ENTITIES} entities are selected")
+    return selection
 
 
-@dataclass(slots=True)
-class _State:
-    """Everything a snapshot keeps."""
+def selected_entities(channels: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The entities selected on any channel, each once."""
+    return tuple(dict.fromkeys(entity for members in channels.values() for entity in members))
 
+
+@dataclass(eq=False, slots=True)
+class StreamState:
+    """What the stream holds; all of it can be pickled."""
+
+    started: datetime
+    channels: dict[str, tuple[str, ...]]
     head: int = _FIRST_POSITION
     commit_number: int = 65_824_304_000
     events: dict[str, list[ChangeEvent]] = field(default_factory=dict)
@@ -82,30 +89,64 @@ class _State:
     deliveries: deque[tuple[datetime, int]] = field(default_factory=deque)
     held: list[Commit] | None = None
 
+    def __post_init__(self) -> None:
+        self.positions[self.head] = self.started
+
 
 class EventStore:
-    """All events of the org, kept in the order of their positions."""
+    """All events of the org, kept in the order of their positions.
+
+    `state` gives what is kept; another object there (a snapshot was restored) is another stream.
+    """
 
     def __init__(
         self,
         clock: SandboxClock,
         schema: Callable[[], Schema],
-        channels: Mapping[str, Sequence[str]],
+        state: Callable[[], StreamState],
         switches: Mapping[str, Any] = SWITCHES,
     ) -> None:
         self._clock = clock
         self._schema = schema
+        self._state_now = state
         self._switches = switches
         self._current: dict[str, tuple[tuple[str, ...], EventSchema]] = {}
-        self.selected = tuple(dict.fromkeys(e for members in channels.values() for e in members))
-        self.topics: dict[str, tuple[str, ...]] = {
-            f"/data/{entity}ChangeEvent": (entity,) for entity in self.selected
-        }
-        self.topics.update({f"/data/{name}": tuple(m) for name, m in channels.items()})
         self.listeners: set[Callable[[], None]] = set()
         self.spoil: Callable[[ChangeEvent], None] | None = None
-        self._state = _State(events={entity: [] for entity in self.selected})
-        self._state.positions[self._state.head] = clock.now()
+
+    @property
+    def _state(self) -> StreamState:
+        return self._state_now()
+
+    @property
+    def generation(self) -> object:
+        """Changes its identity when the stream is another one."""
+        return self._state_now()
+
+    # ------------------------------------------------------------------ topics
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """The entities that produce events."""
+        return selected_entities(self._state.channels)
+
+    def topic_entities(self, topic: str) -> tuple[str, ...]:
+        """The entities whose events a topic carries, none for an unknown topic."""
+        name = topic.removeprefix("/data/")
+        if name == topic:
+            return ()
+        if name in self._state.channels:
+            return self._state.channels[name]
+        entity = name.removesuffix("ChangeEvent")
+        return (entity,) if entity != name and entity in self.selected else ()
+
+    def select(self, channels: Mapping[str, Sequence[str]]) -> None:
+        """Select other entities; stored events of entities no longer selected stay stored."""
+        wanted = {channel: tuple(members) for channel, members in channels.items()}
+        count = len(selected_entities(wanted))
+        if count > SELECTED_ENTITIES:
+            raise SelectionError(f"{count} entities are selected, {SELECTED_ENTITIES} may be")
+        self._state.channels = wanted
 
     # ------------------------------------------------------------------ schemas
 
@@ -116,12 +157,11 @@ class EventStore:
         known = self._current.get(entity)
         if known is None or known[0] != names:
             known = self._current[entity] = (names, build_event_schema(sobject))
-            self._state.schemas[known[1].schema_id] = known[1]
-        return known[1]
+        return self._state.schemas.setdefault(known[1].schema_id, known[1])
 
     def topic_schema(self, topic: str) -> EventSchema:
         """The schema shown for a topic; of a channel with several entities that of the first."""
-        return self.current_schema(self.topics[topic][0])
+        return self.current_schema(self.topic_entities(topic)[0])
 
     def schema(self, schema_id: str) -> EventSchema | None:
         """The schema of this id, also one that is no longer current."""
@@ -219,19 +259,18 @@ class EventStore:
         """Up to `limit` events of a topic after a position, oldest first."""
         self._forget_old()
         found: list[ChangeEvent] = []
-        for entity in self.topics[topic]:
+        for entity in self.topic_entities(topic):
             events = self._state.events.get(entity, [])
             start = bisect_right(events, position, key=_number)
             found.extend(events[start : start + limit])
-        if len(self.topics[topic]) > 1:
-            found.sort(key=_number)
+        found.sort(key=_number)
         return found[:limit]
 
     def before(self, topic: str, position: int, count: int) -> int:
         """The position that lies `count` events of the topic before this one."""
         numbers = sorted(
             event.number
-            for entity in self.topics[topic]
+            for entity in self.topic_entities(topic)
             for event in self._state.events.get(entity, [])
             if event.number <= position
         )
@@ -241,7 +280,7 @@ class EventStore:
         """The position of the topic's newest event; the org's first position when it has none."""
         numbers = [
             self._state.events[entity][-1].number
-            for entity in self.topics[topic]
+            for entity in self.topic_entities(topic)
             if self._state.events.get(entity)
         ]
         return max(numbers, default=self._state.head)
@@ -264,7 +303,7 @@ class EventStore:
         """Start a new stream, as after a move of the org: every stored replay id is foreign."""
         state = self._state
         state.head += 40_000_003
-        state.events = {entity: [] for entity in self.selected}
+        state.events = {}
         state.positions = {state.head: self._clock.now()}
 
     def _forget_old(self) -> None:
@@ -292,7 +331,7 @@ class EventStore:
 
     def allowed(self) -> int:
         """How many events may be delivered now."""
-        return max(0, int(self._switches["pubsub_daily_deliveries"]) - self.delivered())
+        return max(0, int(self._switches["delivered_events_per_day"]) - self.delivered())
 
     def count_delivery(self, count: int) -> None:
         """Charge events to the allowance."""
@@ -302,22 +341,11 @@ class EventStore:
             count += deliveries.pop()[1]
         deliveries.append((minute, count))
 
-    # ------------------------------------------------------------------ overview and snapshots
+    # ------------------------------------------------------------------ overview
 
     def counts(self) -> dict[str, int]:
         """Stored events by entity."""
         return {entity: len(events) for entity, events in self._state.events.items()}
-
-    def dump(self) -> Any:
-        """The state, picklable."""
-        return self._state
-
-    def restore(self, state: Any) -> None:
-        """Set the state as a snapshot had it."""
-        if not isinstance(state, _State):
-            raise TypeError("this is no state of the event store")
-        self._state = state
-        self._current = {}
 
 
 def replay_id(position: int) -> bytes:

@@ -18,7 +18,6 @@ from ml_connector.sandbox.salesforce.access import Person
 from ml_connector.sandbox.salesforce.event_store import SWITCHES as STORE_SWITCHES
 from ml_connector.sandbox.salesforce.event_store import EventStore
 from ml_connector.sandbox.salesforce.pubsub_faults import FaultDesk, PubSubRefusal, refuse
-from ml_connector.sandbox.salesforce.pubsub_stream import SWITCHES as STREAM_SWITCHES
 from ml_connector.sandbox.salesforce.pubsub_stream import (
     DEMAND_CAP,
     Delivery,
@@ -27,6 +26,7 @@ from ml_connector.sandbox.salesforce.pubsub_stream import (
     require_demand,
     start_position,
 )
+from ml_connector.sandbox.salesforce.pubsub_stream import SWITCHES as STREAM_SWITCHES
 from ml_connector.sandbox.salesforce.schema import Schema
 
 SWITCHES = {**STORE_SWITCHES, **STREAM_SWITCHES}
@@ -75,7 +75,7 @@ class PubSubServer(pb2_grpc.PubSubServicer):  # type: ignore[misc]
         self.desk = FaultDesk()
         self.streams: set[Subscription] = set()
         store.spoil = self.desk.spoil
-        store.listeners.add(self._wake_all)
+        store.listeners.add(self.wake_all)
 
     # ------------------------------------------------------------------ life
 
@@ -116,7 +116,8 @@ class PubSubServer(pb2_grpc.PubSubServicer):  # type: ignore[misc]
         await server.start()
         return server
 
-    def _wake_all(self) -> None:
+    def wake_all(self) -> None:
+        """Let every stream look whether it has something to do."""
         for subscription in self.streams:
             subscription.wake.set()
 
@@ -258,7 +259,7 @@ class PubSubServer(pb2_grpc.PubSubServicer):  # type: ignore[misc]
         if not topic:
             raise PubSubRefusal("topic.validation.empty", "A topic name is needed.")
         present = self._org.schema().objects
-        entities = self.store.topics.get(topic, ())
+        entities = self.store.topic_entities(topic)
         if not entities or not all(entity in present for entity in entities):
             raise PubSubRefusal("topic.not.found", f"There is no topic {topic}.")
         return entities

@@ -132,7 +132,10 @@ class Delivery:
         Raises PubSubRefusal when the stream ends with an error.
         """
         last_sent = idle_since = time.monotonic()
+        generation = self._store.generation
         while True:
+            if self._store.generation is not generation:
+                raise PubSubRefusal("service.unavailable", "The org has another state now.")
             if subscription.ended_by is not None:
                 raise subscription.ended_by
             subscription.wake.clear()
