@@ -1,0 +1,185 @@
+"""One call to BC: pace, token, Retry-After, errors by the table."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from ml_connector import wire_json
+from ml_connector.business_central import faults
+from ml_connector.business_central.auth import BusinessCentralAuth, Token
+from ml_connector.business_central.pacing import Pace
+from ml_connector.business_central.settings import BusinessCentralSettings
+from ml_connector.errors import ContractError
+from ml_connector.proxy import proxy_for
+from ml_connector.tls import trusted_context
+
+TIMEOUTS = httpx.Timeout(connect=10.0, read=120.0, write=120.0, pool=600.0)
+PATIENCE_SECONDS = 60.0
+"""How long one call obeys Retry-After in all before it gives up with RateLimited."""
+BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0)
+"""Waits before a 429 without Retry-After is given up, each spread by a random half."""
+SHORTEST_PAUSE = 0.5
+
+OnSend = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to an absolute *url*.
+
+    `kind` is the word that reports count by; `requests` is how many it counts for in BC's rate;
+    `is_write` says whether a lost answer leaves something unknown, `has_answer` whether a body is
+    documented for it.
+    """
+
+    method: str
+    url: str
+    kind: str
+    operation: str
+    body: Any = None
+    headers: Mapping[str, str] | None = None
+    is_write: bool = False
+    has_answer: bool = True
+    record_id: str = ""
+    requests: int = 1
+    on_send: OnSend | None = None
+
+
+class BusinessCentralWire:
+    """Sends calls; safe for several threads."""
+
+    def __init__(
+        self,
+        settings: BusinessCentralSettings,
+        pace: Pace,
+        *,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.settings = settings
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self.root = (
+            f"{settings.base_url}/{quote(settings.tenant_id, safe='')}"
+            f"/{quote(settings.environment, safe='')}/api/v2.0"
+        )
+        context = trusted_context(settings.ca_pem)
+        self._http = _client(settings.base_url, context, transport)
+        self._sign_in_http = _client(settings.authority, context, transport)
+        self.auth = BusinessCentralAuth(
+            settings, self._sign_in_http, on_call=lambda method: self._count(method, "sign_in")
+        )
+        self._pace = pace
+        self._lock = threading.Lock()
+        self._answered = False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+        self._sign_in_http.close()
+
+    def send(self, call: Call) -> Any:
+        """Return the decoded answer of *call*; None when it has no body.
+
+        Raises: what the fault table says; OutcomeUnknown when the answer to a write is lost.
+        """
+        token = self.auth.token()
+        response = self._attempt(call, token)
+        if response.status_code == 401:
+            token = self.auth.renewed(token)
+            response = self._attempt(call, token)
+        waited = 0.0
+        tries = 0
+        while (pause := self._pause(response, tries)) is not None:
+            if waited + pause > PATIENCE_SECONDS:
+                break
+            self._pace.pause(pause)
+            waited += pause
+            tries += 1
+            response = self._attempt(call, self.auth.token())
+        return self._content(call, response)
+
+    def _attempt(self, call: Call, token: Token) -> httpx.Response:
+        body = None if call.body is None else wire_json.encode(call.body)
+        headers = {
+            "Authorization": f"Bearer {token.secret}",
+            "Accept": "application/json",
+            "Accept-Language": "en-US",
+            **({} if body is None else {"Content-Type": "application/json"}),
+            **(call.headers or {}),
+        }
+        request = self._http.build_request(call.method, call.url, content=body, headers=headers)
+        with self._pace.slot(call.requests):
+            if call.on_send is not None:
+                call.on_send()
+            self._count(call.method, call.kind)
+            try:
+                response = self._http.send(request)
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                raise faults.transport_error(
+                    error,
+                    operation=call.operation,
+                    host=urlsplit(call.url).netloc,
+                    is_write=call.is_write,
+                    first_contact=not self._answered,
+                ) from error
+        self._answered = True
+        return response
+
+    def _count(self, method: str, kind: str) -> None:
+        with self._lock:
+            self.calls[(method, kind)] += 1
+
+    @staticmethod
+    def _pause(response: httpx.Response, tries: int) -> float | None:
+        """How long to wait before the same call again; None when it must not be repeated here.
+
+        Only an answer that proves nothing was done counts: 429, or 503 with an error of BC.
+        """
+        if response.status_code not in (429, 503):
+            return None
+        refusal = faults.refusal_of_body(response.status_code, response.headers, response.content)
+        if response.status_code == 503 and (not refusal.code or refusal.retry_after is None):
+            return None
+        if refusal.retry_after is not None:
+            return max(refusal.retry_after, SHORTEST_PAUSE)
+        if tries >= len(BACK_OFF_SECONDS):
+            return None
+        return BACK_OFF_SECONDS[tries] * random.uniform(0.75, 1.25)
+
+    def _content(self, call: Call, response: httpx.Response) -> Any:
+        if response.status_code >= 300:
+            raise faults.error_from(
+                faults.refusal_of_body(response.status_code, response.headers, response.content),
+                operation=call.operation,
+                is_write=call.is_write,
+                record_id=call.record_id,
+                secrets=self.auth.secrets(),
+            )
+        if response.status_code == 204 or not call.has_answer:
+            return None
+        try:
+            return wire_json.decode(response.content)
+        except ContractError as error:
+            raise faults.unreadable(
+                call.operation, is_write=call.is_write, record_id=call.record_id
+            ) from error
+
+
+def _client(url: str, context: Any, transport: httpx.BaseTransport | None) -> httpx.Client:
+    proxy = proxy_for(url)
+    return httpx.Client(
+        verify=context,
+        trust_env=False,
+        proxy=proxy or None,
+        timeout=TIMEOUTS,
+        follow_redirects=False,
+        limits=httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30),
+        transport=transport,
+    )
