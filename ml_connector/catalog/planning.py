@@ -40,7 +40,7 @@ def candidate(item: Item) -> Candidate:
     return Candidate(item.id, item.number, item.display_name)
 
 
-def plan_item(
+def plan_item(  # noqa: PLR0913  # one keyword per look-up reads better than a bag of them
     product: Product2,
     *,
     linked: Item | None,

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from ml_connector.customers.policy import CustomersPolicy
@@ -155,10 +156,12 @@ class _Mapping:
 
 
 _EXTENSION = re.compile(
-    r"[\s,;/.-]*\b(?:extension|durchwahl|ext|extn|dw|app|poste|x)\b[\s.:#]*(?=\d)|(?<=\d)\s*x\s*(?=\d)",
+    r"[\s,;/.-]*(?<![a-z])(?:extension|durchwahl|extn|ext|dw|app|poste|x)(?![a-z])[\s.:#]*(?=\d)",
     re.IGNORECASE,
 )
-_LABEL = re.compile(r"^\s*(?:telephone|telefon|tel|phone|fon|mobile|mobil|cell)\b[\s.:]*", re.I)
+_LABEL = re.compile(
+    r"^(?:telephone|telefon|tel|phone|fon|mobile|mobil|cell)(?![a-z])[\s.:]*", re.IGNORECASE
+)
 _FILLING = re.compile(r"[\s()/.]")
 
 
@@ -238,7 +241,7 @@ def account_currency(account: Account, context: CustomerContext) -> str:
 def customer_body(
     account: Account, context: CustomerContext, policy: CustomersPolicy
 ) -> MappedCustomer:
-    """Return the customer an Account stands for, without its number, in the order BC validates it."""
+    """Return the customer an Account stands for, without its number, in validation order."""
     mapped = _Mapping(described(account), policy)
     _put_name(mapped, account.name)
     mapped.body["type"] = "Person" if account.is_person_account else "Company"
@@ -328,13 +331,15 @@ def contact_body(
 
 def same_value(name: str, left: Any, right: Any) -> bool:
     """Tell whether two values of a BC property are equal, as BC compares them."""
-    return normal(name, left) == normal(name, right)
+    return bool(normal(name, left) == normal(name, right))
 
 
 def normal(name: str, value: Any) -> Any:
     """Return a property's value as two of them are compared: trimmed, codes folded, None is ""."""
     if value is None:
         return ""
+    if isinstance(value, date):
+        value = value.isoformat()
     if isinstance(value, str):
-        return folded(value) if name in _CODES else value.strip()
+        return folded(value) if name in _CODES else value.removeprefix("0001-01-01").strip()
     return value
