@@ -44,7 +44,7 @@ class Record:
         show_pending: Whether `wanted` has to be written to Salesforce.
         settled: Whether the record is finished for good.
         run_id: Flow run that touched it last.
-        version: Which version of the row this is a copy of, 0 when it was never stored. Saving a copy
+        version: Version of the row this is a copy of, 0 when it was never stored. Saving a copy
             of an older version is refused, so a stale copy never overwrites a newer one.
     """
 

@@ -1,0 +1,207 @@
+"""What the feeds reported, once each, and how far each feed was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ml_connector.ledger.record_store import chunks
+from ml_connector.ledger.records import Checkpoint, NewChange, StoredChange
+from ml_connector.ledger.tables import changes, checkpoints
+
+_COLUMNS = (
+    changes.c.id,
+    changes.c.system,
+    changes.c.entity,
+    changes.c.record_id,
+    changes.c.change_type,
+    changes.c.changed_at,
+    changes.c.source,
+    changes.c.payload,
+)
+_ONCE = (changes.c.connection, changes.c.system, changes.c.entity, changes.c.dedupe_key)
+_INSERTS: Mapping[str, Any] = {
+    "sqlite": sqlite.insert(changes).on_conflict_do_nothing(index_elements=_ONCE),
+    "postgresql": postgresql.insert(changes).on_conflict_do_nothing(index_elements=_ONCE),
+}
+
+
+def _moved(insert: Any) -> Any:
+    return insert.on_conflict_do_update(
+        index_elements=[checkpoints.c.connection, checkpoints.c.feed],
+        set_={
+            "position": insert.excluded.position,
+            "confirmed_at": insert.excluded.confirmed_at,
+        },
+    )
+
+
+_MOVES: Mapping[str, Any] = {
+    "sqlite": _moved(sqlite.insert(checkpoints)),
+    "postgresql": _moved(postgresql.insert(checkpoints)),
+}
+
+
+def add(db: Connection, name: str, new: Sequence[NewChange], now: datetime) -> None:
+    """Store *new*; what was reported before is ignored."""
+    if not new:
+        return
+    rows = [
+        {
+            "connection": name,
+            "system": each.system,
+            "entity": each.entity,
+            "record_id": each.record_id,
+            "change_type": each.change_type,
+            "changed_at": each.changed_at,
+            "source": each.source,
+            "dedupe_key": each.dedupe_key,
+            "payload": dict(each.payload),
+            "received_at": now,
+            "finished_at": None,
+        }
+        for each in new
+    ]
+    db.execute(_INSERTS[db.dialect.name], rows)
+
+
+def pending(
+    db: Connection, name: str, stream: tuple[str, str], after: int, limit: int
+) -> list[StoredChange]:
+    """Return the next unfinished changes of a stream (system, entity), oldest first."""
+    query = (
+        select(*_COLUMNS)
+        .where(*_pending_terms(name, stream), changes.c.id > after)
+        .order_by(changes.c.id)
+        .limit(limit)
+    )
+    return [_change(row) for row in db.execute(query).all()]
+
+
+def _pending_terms(name: str, stream: tuple[str, str]) -> tuple[Any, ...]:
+    system, entity = stream
+    return (
+        changes.c.connection == name,
+        changes.c.system == system,
+        changes.c.entity == entity,
+        changes.c.finished_at.is_(None),
+    )
+
+
+def pending_ids(db: Connection, name: str, stream: tuple[str, str]) -> list[str]:
+    """Return the ids with unfinished changes, the one that waits longest first."""
+    query = (
+        select(changes.c.record_id)
+        .where(*_pending_terms(name, stream))
+        .group_by(changes.c.record_id)
+        .order_by(func.min(changes.c.id))
+    )
+    return list(db.scalars(query))
+
+
+def of_record(db: Connection, name: str, record_id: str) -> list[StoredChange]:
+    """Return every stored change of a record, finished or not, oldest first."""
+    query = (
+        select(*_COLUMNS)
+        .where(changes.c.connection == name, changes.c.record_id == record_id)
+        .order_by(changes.c.id)
+    )
+    return [_change(row) for row in db.execute(query)]
+
+
+def last_id(db: Connection, name: str) -> int:
+    """Return the id of the newest change; 0 when there is none."""
+    newest = select(func.max(changes.c.id)).where(changes.c.connection == name)
+    return db.scalar(newest) or 0
+
+
+def counts(db: Connection, name: str) -> dict[tuple[str, str], int]:
+    """Return how many changes of each stream (system, entity) are unfinished."""
+    query = (
+        select(changes.c.system, changes.c.entity, func.count(changes.c.id))
+        .where(changes.c.connection == name, changes.c.finished_at.is_(None))
+        .group_by(changes.c.system, changes.c.entity)
+    )
+    return {(system, entity): number for system, entity, number in db.execute(query)}
+
+
+def finish(
+    db: Connection,
+    name: str,
+    stream: tuple[str, str],
+    record_ids: Iterable[str],
+    up_to_id: int | None,
+    now: datetime,
+) -> None:
+    """Mark the changes of *record_ids* up to *up_to_id* (None: all) as dealt with."""
+    upper = () if up_to_id is None else (changes.c.id <= up_to_id,)
+    for chunk in chunks(record_ids):
+        db.execute(
+            update(changes)
+            .where(*_pending_terms(name, stream), changes.c.record_id.in_(chunk), *upper)
+            .values(finished_at=now)
+        )
+
+
+def reopen(db: Connection, name: str, record_ids: Iterable[str]) -> None:
+    """Make the newest change of each of *record_ids* unfinished again, for a replay."""
+    for chunk in chunks(record_ids):
+        newest = (
+            select(func.max(changes.c.id))
+            .where(changes.c.connection == name, changes.c.record_id.in_(chunk))
+            .group_by(changes.c.record_id)
+        )
+        db.execute(
+            update(changes)
+            .where(changes.c.connection == name, changes.c.id.in_(newest))
+            .values(finished_at=None)
+        )
+
+
+def forget_finished(db: Connection, name: str, before: datetime) -> int:
+    """Delete what was dealt with before *before*; returns how many changes that were."""
+    done = db.execute(
+        delete(changes).where(changes.c.connection == name, changes.c.finished_at < before)
+    )
+    return done.rowcount
+
+
+def erase_payloads(db: Connection, name: str, record_id: str) -> None:
+    """Erase what the changes of a record carried."""
+    db.execute(
+        update(changes)
+        .where(changes.c.connection == name, changes.c.record_id == record_id)
+        .values(payload={})
+    )
+
+
+def move_checkpoint(db: Connection, name: str, checkpoint: Checkpoint) -> None:
+    """Store how far a feed was read."""
+    db.execute(
+        _MOVES[db.dialect.name],
+        {
+            "connection": name,
+            "feed": checkpoint.feed,
+            "position": checkpoint.position,
+            "confirmed_at": checkpoint.confirmed_at,
+        },
+    )
+
+
+def read_checkpoints(db: Connection, name: str, feed: str | None = None) -> list[Checkpoint]:
+    """Return how far each feed, or one of them, was read."""
+    query = select(checkpoints.c.feed, checkpoints.c.position, checkpoints.c.confirmed_at).where(
+        checkpoints.c.connection == name
+    )
+    if feed is not None:
+        query = query.where(checkpoints.c.feed == feed)
+    return [Checkpoint(*row) for row in db.execute(query.order_by(checkpoints.c.feed))]
+
+
+def _change(row: Sequence[Any]) -> StoredChange:
+    names = [column.name for column in _COLUMNS]
+    return StoredChange(**dict(zip(names, row, strict=True)))
