@@ -19,6 +19,7 @@ from ml_connector.sandbox.salesforce.event_making import (
     make_events,
 )
 from ml_connector.sandbox.salesforce.event_schema import EventSchema, build_event_schema
+from ml_connector.sandbox.salesforce.pubsub_faults import FaultDesk
 from ml_connector.sandbox.salesforce.schema import Schema
 
 RETENTION = timedelta(hours=72)
@@ -88,6 +89,7 @@ class StreamState:
     schemas: dict[str, EventSchema] = field(default_factory=dict)
     deliveries: deque[tuple[datetime, int]] = field(default_factory=deque)
     held: list[Commit] | None = None
+    desk: FaultDesk = field(default_factory=FaultDesk)
 
     def __post_init__(self) -> None:
         self.positions[self.head] = self.started
@@ -112,11 +114,15 @@ class EventStore:
         self._switches = switches
         self._current: dict[str, tuple[tuple[str, ...], EventSchema]] = {}
         self.listeners: set[Callable[[], None]] = set()
-        self.spoil: Callable[[ChangeEvent], None] | None = None
 
     @property
     def _state(self) -> StreamState:
         return self._state_now()
+
+    @property
+    def desk(self) -> FaultDesk:
+        """The faults that are still to come; a restored snapshot has its own."""
+        return self._state.desk
 
     @property
     def generation(self) -> object:
@@ -224,8 +230,7 @@ class EventStore:
         self._forget_old()
         for event in events:
             event.number = self._advance()
-            if self.spoil is not None:
-                self.spoil(event)
+            self.desk.spoil(event)
             self._state.events.setdefault(event.entity, []).append(event)
         for listener in list(self.listeners):
             listener()

@@ -17,7 +17,7 @@ from ml_connector.sandbox.frame.application import Frame
 from ml_connector.sandbox.salesforce.access import Person
 from ml_connector.sandbox.salesforce.event_store import SWITCHES as STORE_SWITCHES
 from ml_connector.sandbox.salesforce.event_store import EventStore
-from ml_connector.sandbox.salesforce.pubsub_faults import FaultDesk, PubSubRefusal, refuse
+from ml_connector.sandbox.salesforce.pubsub_faults import PubSubRefusal, refuse
 from ml_connector.sandbox.salesforce.pubsub_stream import (
     DEMAND_CAP,
     Delivery,
@@ -72,9 +72,7 @@ class PubSubServer(pb2_grpc.PubSubServicer):  # type: ignore[misc]
         self._place = _reserve(port)
         self.port: int = self._place.getsockname()[1]
         self.store = store
-        self.desk = FaultDesk()
         self.streams: set[Subscription] = set()
-        store.spoil = self.desk.spoil
         store.listeners.add(self.wake_all)
 
     # ------------------------------------------------------------------ life
@@ -136,7 +134,7 @@ class PubSubServer(pb2_grpc.PubSubServicer):  # type: ignore[misc]
 
         async def answer() -> Any:
             person = self._admit(context)
-            self.desk.check("GetTopic", request.topic_name)
+            self.store.desk.check("GetTopic", request.topic_name)
             self._require_topic(request.topic_name, person, "topic.meta.permission")
             return pb2.TopicInfo(
                 topic_name=request.topic_name,
@@ -154,7 +152,7 @@ class PubSubServer(pb2_grpc.PubSubServicer):  # type: ignore[misc]
 
         async def answer() -> Any:
             self._admit(context)
-            self.desk.check("GetSchema")
+            self.store.desk.check("GetSchema")
             found = self.store.schema(request.schema_id) if request.schema_id else None
             if found is None:
                 raise PubSubRefusal("schema.validation.failed", "There is no such schema.")
@@ -176,9 +174,7 @@ class PubSubServer(pb2_grpc.PubSubServicer):  # type: ignore[misc]
             self.streams.add(subscription)
             switches = self._frame.switches
             reader = asyncio.ensure_future(read_demand(context, subscription, switches))
-            delivery = Delivery(
-                self.store, self.desk, switches, lambda entity: self._hidden(person, entity)
-            )
+            delivery = Delivery(self.store, switches, lambda entity: self._hidden(person, entity))
             await delivery.run(subscription, context)
         except PubSubRefusal as refusal:
             await refuse(context, refusal)
@@ -244,7 +240,7 @@ class PubSubServer(pb2_grpc.PubSubServicer):  # type: ignore[misc]
         if request is grpc.aio.EOF:
             raise PubSubRefusal("subscription.fetch.request.invalid", "No request came.")
         topic = request.topic_name
-        self.desk.check("Subscribe", topic)
+        self.store.desk.check("Subscribe", topic)
         self._require_topic(topic, person, "subscription.topic.cannot.subscribe")
         require_demand(request)
         self._numbers += 1

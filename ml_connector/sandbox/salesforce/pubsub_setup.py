@@ -131,8 +131,8 @@ class PubSub:
         self, code: str, method: str = "Subscribe", topic: str | None = None, times: int = 1
     ) -> dict[str, int]:
         """Refuse the next calls of a method with an error code."""
-        self.server.desk.refuse_next(code, method, topic, times)
-        return {"waiting": len(self.server.desk.refusals)}
+        self.store.desk.refuse_next(code, method, topic, times)
+        return {"waiting": len(self.store.desk.refusals)}
 
     def expire_sessions(self) -> dict[str, int]:
         """End every session; open streams end with it, as when an admin revokes them."""
@@ -150,7 +150,7 @@ class PubSub:
 
     def silence(self, *, on: bool = True, topic: str = _ALL) -> dict[str, list[str]]:
         """Let topics say nothing, not even that they live, or let them speak again."""
-        silent = self.server.desk.silent
+        silent = self.store.desk.silent
         (silent.add if on else silent.discard)(topic)
         self.server.wake_all()
         return {"silent": sorted(silent)}
@@ -166,8 +166,8 @@ class PubSub:
 
     def spoil(self, how: str, entity: str | None = None, times: int = 1) -> dict[str, int]:
         """Spoil the next events: payload, body, schema, bitmap or record_ids."""
-        self.server.desk.spoil_next(how, entity, times)
-        return {"waiting": len(self.server.desk.spoils)}
+        self.store.desk.spoil_next(how, entity, times)
+        return {"waiting": len(self.store.desk.spoils)}
 
     def emit(
         self,
@@ -219,7 +219,7 @@ class PubSub:
 
     def clear(self) -> dict[str, bool]:
         """Forget the faults that are still to come; what was kept back comes now."""
-        self.server.desk.clear()
+        self.store.desk.clear()
         self.store.release()
         self.server.wake_all()
         return {"clear": True}

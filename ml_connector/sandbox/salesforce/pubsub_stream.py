@@ -13,7 +13,7 @@ import grpc
 from ml_connector.pubsub_stubs import pubsub_api_pb2 as pb2
 from ml_connector.sandbox.salesforce.event_making import ChangeEvent
 from ml_connector.sandbox.salesforce.event_store import EventStore, PositionRefused, replay_id
-from ml_connector.sandbox.salesforce.pubsub_faults import FaultDesk, PubSubRefusal
+from ml_connector.sandbox.salesforce.pubsub_faults import PubSubRefusal
 
 DEMAND_CAP = 100
 RESPONSE_BYTES = 3_000_000
@@ -117,12 +117,10 @@ class Delivery:
     def __init__(
         self,
         store: EventStore,
-        desk: FaultDesk,
         switches: Mapping[str, Any],
         hidden: Hidden,
     ) -> None:
         self._store = store
-        self._desk = desk
         self._switches = switches
         self._hidden = hidden
 
@@ -139,7 +137,7 @@ class Delivery:
             if subscription.ended_by is not None:
                 raise subscription.ended_by
             subscription.wake.clear()
-            silent = self._desk.is_silent(subscription.topic)
+            silent = self._store.desk.is_silent(subscription.topic)
             response = None if silent else self._next(subscription)
             if response is not None:
                 await context.write(response)
