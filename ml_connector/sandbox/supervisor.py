@@ -111,6 +111,7 @@ class _Sandbox:
             loop.add_signal_handler(number, self._stop.set)
         proxy: ConnectProxy | None = None
         try:
+            self._check_package()
             identities = make_identities()
             certificates = make_authority(self._directory)
             self._write_seeds(identities)
@@ -128,6 +129,11 @@ class _Sandbox:
             if proxy is not None:
                 await proxy.stop()
             await asyncio.to_thread(self._end_children)
+
+    def _check_package(self) -> None:
+        package = self._arguments.package
+        if package != "none" and not Path(package).is_dir():
+            raise StartError(f'there is no metadata package in {package}; "none" starts without')
 
     def _write_seeds(self, identities: Identities) -> None:
         arguments = self._arguments

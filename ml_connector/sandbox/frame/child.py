@@ -67,8 +67,8 @@ def open_listeners(arguments: argparse.Namespace) -> Listeners:
 
 
 def listen(port: int) -> socket.socket:
-    """A listening loopback socket."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    """A listening loopback socket; only with its protocol named does asyncio set TCP_NODELAY."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((LOOPBACK, port))
     listener.listen(512)

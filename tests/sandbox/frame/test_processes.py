@@ -107,3 +107,12 @@ async def test_the_proxy_leads_vendor_names_and_refuses_others(echo: Any) -> Non
         assert plain.status_code == 405
     await proxy.stop()
     await asyncio.sleep(0)
+
+
+def test_answers_are_not_held_back(echo: Any) -> None:
+    """A hundred small writes on one connection take nowhere near a delayed acknowledgement each."""
+    echo.client.get("/texts").raise_for_status()
+    began = time.monotonic()
+    for _ in range(100):
+        echo.client.post("/texts", content="x").raise_for_status()
+    assert time.monotonic() - began < 2
