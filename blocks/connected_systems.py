@@ -111,11 +111,11 @@ async def save_connection(settings: ConnectionSettings, organization_id: str) ->
     """
     name = settings.name
     salesforce = SalesforceCredentials(**settings.salesforce.model_dump())
-    await salesforce.save(name, overwrite=True)
+    await salesforce.asave(name, overwrite=True)
     company = BusinessCentralCredentials(**settings.business_central.model_dump())
-    await company.save(name, overwrite=True)
+    await company.asave(name, overwrite=True)
     ledger = LedgerDatabase(url=SecretStr(settings.ledger_url_text()))
-    await ledger.save(name, overwrite=True)
+    await ledger.asave(name, overwrite=True)
     connection = Connection(
         salesforce=salesforce,
         business_central=company,
@@ -124,9 +124,9 @@ async def save_connection(settings: ConnectionSettings, organization_id: str) ->
         organization_id=organization_id,
     )
     try:
-        earlier = await Connection.aload(name)
+        earlier: Connection = await Connection.aload(name)
     except ValueError:
-        await connection.save(name)
+        await connection.asave(name)
     else:
         connection.notification_secret = earlier.notification_secret
-        await connection.save(name, overwrite=True)
+        await connection.asave(name, overwrite=True)

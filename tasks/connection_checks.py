@@ -61,7 +61,7 @@ async def prefect_lines() -> list[CheckLine]:
                 "prefect_login",
                 level,
                 "Prefect's API asks for no login; whoever reaches it can read the secrets.",
-                "Set PREFECT_SERVER_API_AUTH_STRING on the server, PREFECT_API_AUTH_STRING elsewhere.",
+                "Set PREFECT_SERVER_API_AUTH_STRING on the server and on clients without SERVER_.",
             )
         )
     recorder = (server.get("services") or {}).get("task_run_recorder") or {}

@@ -1,0 +1,33 @@
+"""All commands of `ml-connector` under one name."""
+
+from __future__ import annotations
+
+import typer
+
+from ml_connector.cli.audit import audit
+from ml_connector.cli.check import check
+from ml_connector.cli.connect import connect
+from ml_connector.cli.demo import demo
+from ml_connector.cli.sandbox import sandbox
+from ml_connector.cli.status import status
+from ml_connector.cli.sync import sync
+
+COMMANDS = (connect, check, sync, status, audit)
+
+
+def application() -> typer.Typer:
+    """Return the command line."""
+    app = typer.Typer(
+        name="ml-connector",
+        help="Keep Salesforce and Microsoft Dynamics 365 Business Central in agreement.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for command in COMMANDS:
+        app.command()(command)
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+        sandbox
+    )
+    app.command()(demo)
+    return app
