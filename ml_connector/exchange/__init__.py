@@ -1,0 +1,1 @@
+"""The effects: read both systems, decide, write exactly once, record."""

@@ -36,8 +36,7 @@ from ml_connector.exchange.write_protocol import (
     fresh_record,
     write_once,
 )
-from ml_connector.ledger.ledger import Intent
-from ml_connector.ledger.records import Record
+from ml_connector.ledger.records import Intent, Record
 from ml_connector.salesforce.models import Product2
 from ml_connector.salesforce.soql import among, in_list, select
 
@@ -90,22 +89,32 @@ def prepare_items(systems: Systems, keys: Sequence[str]) -> Prepared:
             policy=systems.policy.catalog,
         )
         if isinstance(decision, Create):
-            plans.append(Planned(
+            plans.append(
+                Planned(
                     Kind.ITEM, key, record.salesforce_number, decision, product, up_to, rows[key]
-                ))
+                )
+            )
             continue
         item = linked.get(getattr(decision, "bc_id", "").lower()) or by_number.get(
             item_number(product)
         )
-        decided.append(Decided(record, decision, _facts(item)))
+        decided.append(Decided(record, decision, _facts(systems, product, item)))
     outcomes = store_decided(systems, "Product2", decided, up_to)
     return Prepared(tuple(plans), outcomes)
 
 
-def _facts(item: Item | None) -> dict[str, Any]:
-    if item is None:
-        return {}
-    return {"blocked": item.blocked, "unit": item.base_unit_of_measure_code}
+def _facts(systems: Systems, product: Product2, item: Item | None) -> dict[str, Any]:
+    """Return what order lines need: the product's own unit, "" to sell by the item's base unit."""
+    unit = folded(product.quantity_unit_of_measure)
+    if not unit or unit == folded(item.base_unit_of_measure_code if item else ""):
+        return {"sales_unit": ""}
+    if unit in _EACH and unit not in systems.units():
+        return {"sales_unit": ""}
+    return {"sales_unit": unit}
+
+
+_EACH = frozenset({"EACH", "EA"})
+"""How Salesforce spells "by the piece" out of the box; BC's base unit is meant."""
 
 
 def _items_for(
@@ -163,7 +172,9 @@ def write_items(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
             if record.bc_id:
                 outcomes.append(Outcome.of(record))
                 continue
-            outcome, trouble = write_once(systems, claims, record, _creation(systems, plan), _finish)
+            outcome, trouble = write_once(
+                systems, claims, record, _creation(systems, plan), _finisher(systems, plan)
+            )
             outcomes.append(outcome)
             fault = fault or trouble
     finish_plans(systems, "Product2", plans, outcomes)
@@ -172,9 +183,14 @@ def write_items(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
     return outcomes
 
 
-def _finish(record: Record, written: Written) -> None:
-    record.facts.update(_facts(parse_bc(Item, written.answer)))
-    express(record)
+def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], None]:
+    product: Product2 = plan.source
+
+    def finish(record: Record, written: Written) -> None:
+        record.facts.update(_facts(systems, product, parse_bc(Item, written.answer)))
+        express(record)
+
+    return finish
 
 
 def _creation(systems: Systems, plan: Planned) -> Write:
@@ -198,4 +214,3 @@ def _creation(systems: Systems, plan: Planned) -> Write:
         )
 
     return Write("create", number, body, send, look, {}, plan.decision.rule)
-

@@ -1,4 +1,4 @@
-"""Read the document chain of handed-over orders: order, invoices, credit memos, evidence of posting."""
+"""Read what BC has of handed-over orders: order, invoices, credit memos, proof of posting."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _add_evidence(
 
 
 def posted_invoice_numbers(systems: Systems, numbers: Iterable[str]) -> set[str]:
-    """Return which document numbers have a G/L entry of type Invoice: proof that they are posted."""
+    """Return which numbers have a G/L entry of type Invoice: proof that they are posted."""
     found: set[str] = set()
     for row in systems.business_central.find_by(
         "generalLedgerEntries",

@@ -126,7 +126,9 @@ def _api_version(systems: Systems) -> CheckLine:
     wanted = systems.settings.salesforce.api_version
     served = [str(each["version"]) for each in systems.salesforce.versions()]
     if wanted in served:
-        return CheckLine("salesforce_api_version", Level.OK, f"The org serves API version {wanted}.")
+        return CheckLine(
+            "salesforce_api_version", Level.OK, f"The org serves API version {wanted}."
+        )
     return CheckLine(
         "salesforce_api_version",
         Level.BLOCKING,
@@ -147,9 +149,7 @@ def _fields(systems: Systems, sobject: str, names: tuple[str, ...]) -> Iterator[
         )
         return
     missing = [name for name in names if not describe.has(name)]
-    locked = [
-        name for name in names if describe.has(name) and not describe.fields[name].updateable
-    ]
+    locked = [name for name in names if describe.has(name) and not describe.fields[name].updateable]
     code = f"salesforce_{sobject.lower()}_fields"
     if missing:
         yield CheckLine(

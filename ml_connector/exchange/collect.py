@@ -15,8 +15,7 @@ from typing import Any
 from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.errors import FeedError
 from ml_connector.exchange.systems import Systems
-from ml_connector.ledger.ledger import NewChange
-from ml_connector.ledger.records import Record
+from ml_connector.ledger.records import NewChange, Record
 from ml_connector.salesforce.soql import instant, select
 from ml_connector.wire_json import encode
 
@@ -31,7 +30,7 @@ _NOT_CONTENT = {"attributes", "SystemModstamp", "LastModifiedById", "LastModifie
 
 
 def content_digest(row: Mapping[str, Any]) -> str:
-    """Return a digest of what a person can change in *row*: no stamps and none of our BC_ fields."""
+    """Return a digest of what a person can change in *row*: no stamps, none of our BC_ fields."""
     content = {
         name: value
         for name, value in row.items()
@@ -54,8 +53,8 @@ def poll_salesforce(
 ) -> None:
     """Store the ids of every row of *sobject* that changed since the checkpoint.
 
-    *on_page* sees each page with the ledger's records of its rows, inside no transaction. A person's
-    edit of a BC_ field on a linked record is noticed here: the record is marked to be shown again.
+    *on_page* sees each page with the ledger's records of its rows, inside no transaction. A
+    person's edit of a BC_ field on a linked record is noticed here: it is marked to be shown again.
     """
     feed = f"salesforce/{sobject}"
     for page in _pages_since(systems, sobject, fields, feed):
@@ -90,7 +89,7 @@ def _looks_different(record: Record, row: Mapping[str, Any]) -> bool:
 def _pages_since(
     systems: Systems, sobject: str, fields: Sequence[str], feed: str
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yield pages from the checkpoint on; a query that dies is started again from the checkpoint."""
+    """Yield pages from the checkpoint on; a query that dies starts again from there."""
     for attempt in range(3):
         checkpoint = systems.ledger.checkpoint(feed)
         where = ""
@@ -161,7 +160,7 @@ def mark_changed(systems: Systems, sobject: str, keys: Iterable[str], reason: st
 
 
 def due_keys(systems: Systems, sobject: str, kind: Kind) -> list[str]:
-    """Return the keys to decide now: changed ones in order of arrival, then waiting and parked ones."""
+    """Return the keys to decide now: changed ones as they came, then waiting and parked ones."""
     changed = systems.ledger.pending_ids("salesforce", sobject)
     stuck = systems.ledger.keys(kind, states=(State.WAITING, State.PARKED))
     return list(dict.fromkeys([*changed, *stuck]))
@@ -194,9 +193,7 @@ def poll_bc(
         )
 
     def confirm() -> None:
-        newest = max(
-            (parse_instant(row["lastModifiedDateTime"]) for row in rows), default=start
-        )
+        newest = max((parse_instant(row["lastModifiedDateTime"]) for row in rows), default=start)
         with systems.ledger.transaction() as tx:
             tx.move_checkpoint(feed, newest.isoformat(), newest)
 
@@ -214,17 +211,23 @@ def _newest_stamp(systems: Systems, entity_set: str) -> datetime:
         ),
         None,
     )
-    return parse_instant(newest["lastModifiedDateTime"]) if newest else datetime(2000, 1, 1, tzinfo=UTC)
+    return (
+        parse_instant(newest["lastModifiedDateTime"])
+        if newest
+        else datetime(2000, 1, 1, tzinfo=UTC)
+    )
 
 
 def same_value(left: Any, right: Any) -> bool:
-    """Tell whether two field values are equal to Salesforce: blank is null, date-times by instant."""
+    """Tell whether Salesforce takes two values for equal: blank is null, times are instants."""
     if left in ("", None) or right in ("", None):
         return left in ("", None) and right in ("", None)
     if isinstance(left, str) and isinstance(right, str):
         if left.strip() == right.strip():
             return True
-        return _is_instant(left) and _is_instant(right) and parse_instant(left) == parse_instant(right)
+        return (
+            _is_instant(left) and _is_instant(right) and parse_instant(left) == parse_instant(right)
+        )
     return bool(left == right)
 
 

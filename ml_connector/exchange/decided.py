@@ -26,8 +26,8 @@ from ml_connector.exchange.write_protocol import (
     audit_decision,
     enter_decision,
 )
-from ml_connector.ledger.ledger import Transaction
 from ml_connector.ledger.records import Record
+from ml_connector.ledger.transaction import Transaction
 
 
 @dataclass(slots=True)

@@ -37,8 +37,7 @@ from ml_connector.exchange.write_protocol import (
     write_once,
 )
 from ml_connector.invoices.planning import NotOurs, Post, plan_draft
-from ml_connector.ledger.ledger import Intent
-from ml_connector.ledger.records import Record
+from ml_connector.ledger.records import Intent, Record
 
 log = logging.getLogger("ml_connector")
 
@@ -165,9 +164,7 @@ def _orders_of(systems: Systems, drafts: Sequence[SalesInvoice]) -> dict[str, Re
         [folded(draft.external_document_number) for draft in drafts],
     )
     known = ledger.document_by_bc_id([draft.id for draft in drafts])
-    remembered = ledger.records(
-        Kind.ORDER, [document.order_key for document in known.values()]
-    )
+    remembered = ledger.records(Kind.ORDER, [document.order_key for document in known.values()])
     found: dict[str, Record] = {}
     for draft in drafts:
         candidates: list[Record] = []

@@ -16,48 +16,47 @@ from ml_connector.business_central.models import (
     SalesShipment,
 )
 from ml_connector.business_central.models import parse as parse_bc
+from ml_connector.configuration.fields import outgoing
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import (
-    Create,
-    Exclude,
-    Link,
-    Need,
-    Park,
-    Unchanged,
-    Wait,
-)
-from ml_connector.domain.identifiers import Kind, State, folded, same_id
+from ml_connector.domain.decision import Create, Decision, Exclude, Link, Need, Park, Unchanged
+from ml_connector.domain.identifiers import Kind, State, folded
 from ml_connector.errors import TransientError
 from ml_connector.exchange.chains import Chain, read_chains
-from ml_connector.exchange.collect import content_digest, due_keys, shown_fields
+from ml_connector.exchange.collect import content_digest, due_keys, mark_changed, shown_fields
 from ml_connector.exchange.customers import poll_orders, read_customers
 from ml_connector.exchange.decided import Decided, store_decided
-from ml_connector.exchange.order_filter import qualifying_order_condition
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import finish_plans, planned_record
 from ml_connector.exchange.reading import ids_where, read_orders
 from ml_connector.exchange.show import express
-from ml_connector.exchange.status import apply_chain, status_fields
+from ml_connector.exchange.status import STATUS_ENTITY, apply_chain
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
+    Claims,
     Write,
     Written,
+    audit_decision,
     claimed,
     enter_decision,
     fresh_record,
     write_once,
 )
-from ml_connector.ledger.ledger import Intent
-from ml_connector.ledger.records import Record
-from ml_connector.orders.mapping import order_reference
-from ml_connector.orders.planning import (
-    FoundDocuments,
+from ml_connector.ledger.records import Intent, Record
+from ml_connector.orders.mapping import (
     ItemFacts,
     OrderContext,
+    agreed,
+    order_currency,
+    order_reference,
+)
+from ml_connector.orders.planning import (
+    FoundDocuments,
     plan_adoption,
     plan_order,
+    qualification,
+    total_difference,
 )
-from ml_connector.orders.totals import compare
+from ml_connector.orders.totals import net_total
 from ml_connector.salesforce.models import Order
 
 log = logging.getLogger("ml_connector")
@@ -77,27 +76,22 @@ class _Window:
     accounts: dict[str, Record] = field(default_factory=dict)
     products: dict[str, Record] = field(default_factory=dict)
     items: dict[str, Item] = field(default_factory=dict)
-    conditioned: set[str] | None = None
+    conditioned: set[str] = field(default_factory=set)
     found: dict[str, FoundDocuments] = field(default_factory=dict)
+    chains: dict[str, Chain] = field(default_factory=dict)
 
 
 def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
     """Decide about the Orders of *keys*; what needs no BC write is stored at once."""
     up_to = systems.ledger.last_change_id()
     orders, rows = read_orders(systems, keys)
-    records = {
-        key: systems_record or fresh_record(systems, Kind.ORDER, key)
-        for key, systems_record in (
-            (key, found.get(key))
-            for found in [systems.ledger.records(Kind.ORDER, keys)]
-            for key in keys
-        )
-    }
+    known = systems.ledger.records(Kind.ORDER, keys)
+    records = {key: known.get(key) or fresh_record(systems, Kind.ORDER, key) for key in keys}
     window = _read_window(systems, orders, records)
     decided: list[Decided] = []
     plans: list[Planned] = []
-    for key in keys:
-        record, order = records[key], orders.get(key)
+    for key, record in records.items():
+        order = orders.get(key)
         if order is None:
             decided.append(Decided(record, _deleted(record)))
             continue
@@ -107,9 +101,16 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
         record.facts["account_id"] = order.account_id or ""
         context = _context(systems, order, window)
         if record.bc_id:
-            decided.append(_decide_linked(systems, record, order, context))
+            decided.append(_decide_linked(systems, record, order, context, window))
             continue
-        decision = _decide_new(systems, order, context, window)
+        decision = plan_order(
+            order,
+            context=context,
+            found=window.found.get(order_reference(order, systems.policy.orders), FoundDocuments()),
+            linked=None,
+            policy=systems.policy.orders,
+            matches_condition=key in window.conditioned,
+        )
         if isinstance(decision, Create):
             plans.append(
                 Planned(
@@ -124,8 +125,89 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
                 )
             )
         else:
-            decided.append(_adopted_or_kept(systems, record, order, context, decision))
-    return Prepared(tuple(plans), store_decided(systems, "Order", decided, up_to))
+            decided.append(_kept(systems, record, order, context, decision))
+    outcomes = store_decided(systems, "Order", decided, up_to)
+    adopted = [each.record.key for each in decided if isinstance(each.decision, Link)]
+    mark_changed(systems, STATUS_ENTITY, adopted, "adopted")
+    return Prepared(tuple(plans), outcomes)
+
+
+def _kept(
+    systems: Systems, record: Record, order: Order, context: OrderContext, decision: Decision
+) -> Decided:
+    """Return a decision without a write; an adopted order agrees with what would be written."""
+    if not isinstance(decision, Link):
+        return Decided(record, decision, wanted=_not_handed_over(decision))
+    return Decided(
+        record,
+        decision,
+        facts=_order_facts(systems, order, context),
+        sent=agreed(order, context, systems.policy.orders),
+    )
+
+
+def _not_handed_over(decision: Decision) -> dict[str, Any]:
+    """Return the status fields of an Order without BC order: Error when it is parked."""
+    return {"BC_Order_Status__c": "Error" if isinstance(decision, Park) else None}
+
+
+def _order_facts(systems: Systems, order: Order, context: OrderContext) -> dict[str, Any]:
+    return {
+        "account_id": order.account_id or "",
+        "customer_id": context.customer.id if context.customer else "",
+        "reference": order_reference(order, systems.policy.orders),
+        "currency": order_currency(order, context),
+        "net": net_total(order),
+    }
+
+
+def _decide_linked(
+    systems: Systems, record: Record, order: Order, context: OrderContext, window: _Window
+) -> Decided:
+    """Decide about an Order that was handed over: compared again, edited, or withdrawn."""
+    chain = window.chains.get(record.key, Chain())
+    changed = _changed_since(systems, record, order, context)
+    if changed is not None:
+        return Decided(record, changed)
+    differs = None
+    if chain.order is not None:
+        differs = total_difference(order, chain.order, systems.policy.orders)
+    elif record.cause == Cause.TOTAL_DIFFERS and not chain.invoices:
+        differs = Park(Cause.TOTAL_DIFFERS, record.message)
+    decision: Decision = differs or Unchanged(record.bc_id, record.bc_number)
+    facts = {**_order_facts(systems, order, context), "compare_pending": False}
+    if not context.customer:
+        facts.pop("customer_id")
+    return Decided(record, decision, facts=facts)
+
+
+def _changed_since(
+    systems: Systems, record: Record, order: Order, context: OrderContext
+) -> Park | None:
+    """Return how the Order changed in Salesforce since it was handed over; None when it did not."""
+    if order.status_code == "Draft":
+        return Park(
+            Cause.WITHDRAWN_AFTER_HAND_OVER,
+            f"Order {record.salesforce_number} was set back to {order.status} after it became "
+            f"{record.bc_number} in Business Central.",
+        )
+    if record.sent is None or not _can_be_mapped(order, context):
+        return None
+    now = agreed(order, context, systems.policy.orders)
+    names = [name for name in now if name in record.sent and now[name] != record.sent[name]]
+    if not names:
+        return None
+    return Park(
+        Cause.EDITED_AFTER_HAND_OVER,
+        f"Order {record.salesforce_number} was edited in Salesforce after it became "
+        f"{record.bc_number} in Business Central: {', '.join(sorted(names))}.",
+    )
+
+
+def _can_be_mapped(order: Order, context: OrderContext) -> bool:
+    return context.customer is not None and all(
+        context.items.get(line.product2_id or "") is not None for line in order.order_items or ()
+    )
 
 
 def _deleted(record: Record) -> Park | Exclude:
@@ -143,7 +225,7 @@ def _read_window(
 ) -> _Window:
     """Read what the decisions need; three look-ups by reference cover all new orders."""
     window = _Window()
-    ledger = systems.ledger
+    ledger, policy = systems.ledger, systems.policy.orders
     account_ids = {order.account_id for order in orders.values() if order.account_id}
     window.accounts = ledger.records(Kind.CUSTOMER, sorted(account_ids))
     product_ids = {
@@ -159,23 +241,57 @@ def _read_window(
     window.items = _read_items(
         systems, {each.bc_id.lower() for each in window.products.values() if each.bc_id}
     )
-    if systems.policy.orders.qualify != "activated":
-        window.conditioned = ids_where(
-            systems, "Order", list(orders), qualifying_order_condition(systems)
-        )
-    references = [
-        order_reference(order, systems.policy.orders)
+    if policy.condition:
+        window.conditioned = ids_where(systems, "Order", list(orders), policy.condition)
+    new = [
+        order
         for key, order in orders.items()
-        if not records[key].bc_id and _may_qualify(order, window)
+        if not records[key].bc_id
+        and qualification(order, policy, matches_condition=key in window.conditioned) is None
     ]
-    window.found = find_documents(systems, references)
+    window.found = find_documents(systems, [order_reference(order, policy) for order in new])
+    compared = [
+        record
+        for key, record in records.items()
+        if record.bc_id
+        and key in orders
+        and (record.state is State.PARKED or record.facts.get("compare_pending"))
+    ]
+    window.chains = read_chains(systems, compared)
     return window
 
 
-def _may_qualify(order: Order, window: _Window) -> bool:
-    if window.conditioned is not None:
-        return order.id in window.conditioned
-    return order.status_code == "Activated"
+def _context(systems: Systems, order: Order, window: _Window) -> OrderContext:
+    account = window.accounts.get(order.account_id or "")
+    customer = window.customers.get(account.bc_id.lower()) if account and account.bc_id else None
+    products = {line.product2_id for line in order.order_items or () if line.product2_id}
+    return OrderContext(
+        customer=customer,
+        customer_need=None if customer else Need(Kind.CUSTOMER, order.account_id or ""),
+        items={product: _item_facts(window, product) for product in products},
+        currencies=systems.currencies(),
+        local_currency=systems.local_currency,
+        org_currency=systems.org_currency(),
+        units=systems.units(),
+        countries=systems.countries(),
+        extra=outgoing(systems.policy.fields, "salesOrders", order),
+    )
+
+
+def _item_facts(window: _Window, product: str) -> ItemFacts | None:
+    record = window.products.get(product)
+    if record is None or not record.bc_id or record.cause == Cause.AMBIGUOUS_ITEM:
+        return None
+    item = window.items.get(record.bc_id.lower())
+    if item is None:
+        return None
+    return ItemFacts(
+        item_id=item.id,
+        number=item.number,
+        blocked=item.blocked,
+        base_unit=item.base_unit_of_measure_code,
+        sales_unit=str(record.facts.get("sales_unit", "")),
+    )
 
 
 def _read_items(systems: Systems, ids: Iterable[str]) -> dict[str, Item]:
@@ -213,3 +329,111 @@ def find_documents(systems: Systems, references: Sequence[str]) -> dict[str, Fou
         for reference in wanted
         if orders[reference] or invoices[reference] or shipments[reference]
     }
+
+
+def write_orders(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
+    """Create the planned sales orders, each exactly once, and compare them to the cent.
+
+    Effect: one POST per order; where BC answers without lines, one re-read per 50 orders.
+    Raises: TransientError after every other plan was dealt with.
+    """
+    outcomes: list[Outcome] = []
+    fault: TransientError | None = None
+    with claimed(systems, Kind.ORDER, [plan.key for plan in plans]) as claims:
+        for plan in plans:
+            record = planned_record(systems, plan)
+            if record.bc_id:
+                outcomes.append(Outcome.of(record))
+                continue
+            outcome, trouble = write_once(
+                systems, claims, record, _creation(systems, plan), _finisher(systems, plan)
+            )
+            outcomes.append(outcome)
+            fault = fault or trouble
+        outcomes = _compare_unread(systems, claims, plans, outcomes)
+    finish_plans(systems, "Order", plans, outcomes)
+    if fault is not None:
+        raise fault
+    return outcomes
+
+
+def _creation(systems: Systems, plan: Planned) -> Write:
+    if not isinstance(plan.decision, Create):
+        raise ValueError("only a creation creates")
+    body = plan.decision.body
+    order: Order = plan.source
+    context: OrderContext = plan.context
+    reference = order_reference(order, systems.policy.orders)
+    bc = systems.business_central
+
+    def send(on_send: Callable[[], None]) -> Written:
+        row = bc.create("salesOrders", body, expand="salesOrderLines", on_send=on_send)
+        return Written(str(row["id"]).lower(), str(row["number"]), parse_bc(SalesOrder, row))
+
+    def look(intent: Intent) -> Written | Park | None:
+        found = find_documents(systems, [reference]).get(reference, FoundDocuments())
+        match plan_adoption(order, found, context, systems.policy.orders):
+            case Link(bc_id=bc_id, bc_number=number):
+                written = next((each for each in found.orders if each.id == bc_id), None)
+                return Written(bc_id, number, written, adopted=True)
+            case Park() as decision:
+                return decision
+            case _:
+                return None
+
+    return Write("create", reference, body, send, look, {}, plan.decision.rule)
+
+
+def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], None]:
+    order: Order = plan.source
+    context: OrderContext = plan.context
+
+    def finish(record: Record, written: Written) -> None:
+        record.facts.update(_order_facts(systems, order, context))
+        record.reference = str(record.facts["reference"])
+        record.sent = agreed(order, context, systems.policy.orders)
+        bc_order: SalesOrder | None = written.answer
+        if bc_order is None or not bc_order.lines_were_read:
+            record.facts["compare_pending"] = True
+            express(record)
+        else:
+            compare_written(systems, record, order, bc_order)
+        if written.adopted:
+            mark_changed(systems, STATUS_ENTITY, [record.key], "adopted")
+
+    return finish
+
+
+def compare_written(systems: Systems, record: Record, order: Order, bc_order: SalesOrder) -> None:
+    """Compare what BC made of an Order with it, to the cent; a difference parks the record."""
+    record.facts["compare_pending"] = False
+    difference = total_difference(order, bc_order, systems.policy.orders)
+    if difference is not None:
+        enter_decision(systems, record, difference)
+    apply_chain(systems, record, Chain(order=bc_order))
+
+
+def _compare_unread(
+    systems: Systems, claims: Claims, plans: Sequence[Planned], outcomes: Sequence[Outcome]
+) -> list[Outcome]:
+    """Read the orders whose answer came without lines, and compare them now."""
+    sources = {plan.key: plan.source for plan in plans}
+    records = systems.ledger.records(Kind.ORDER, [each.key for each in outcomes if each.bc_id])
+    unread = {
+        record.bc_id.lower(): record
+        for record in records.values()
+        if record.facts.get("compare_pending") and record.key in claims
+    }
+    changed: dict[str, Outcome] = {}
+    for row in systems.business_central.find_by(
+        "salesOrders", "id", sorted(unread), quote=False, expand="salesOrderLines"
+    ):
+        bc_order = parse_bc(SalesOrder, row)
+        record = unread[bc_order.id]
+        compare_written(systems, record, sources[record.key], bc_order)
+        with systems.ledger.transaction() as tx:
+            tx.save(record, fence=claims.fence(record.key))
+            if record.state is State.PARKED:
+                audit_decision(tx, systems, record)
+        changed[record.key] = Outcome.of(record)
+    return [changed.get(outcome.key, outcome) for outcome in outcomes]

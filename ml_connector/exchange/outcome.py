@@ -82,4 +82,6 @@ class Tally:
         return self
 
     def __str__(self) -> str:
-        return ", ".join(f"{count} {state}" for state, count in sorted(self.counts.items())) or "none"
+        return (
+            ", ".join(f"{count} {state}" for state, count in sorted(self.counts.items())) or "none"
+        )

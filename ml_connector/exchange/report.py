@@ -50,7 +50,7 @@ class SyncReport:
 
 
 def begin_run(systems: Systems, name: str) -> None:
-    """Remember that the run of `systems.run.flow_run_id` has begun; a second call changes nothing."""
+    """Remember that the run of `systems.run.flow_run_id` has begun."""
     with systems.ledger.transaction() as tx:
         tx.start_run(systems.run.flow_run_id, name, systems.clock.now())
 
@@ -83,9 +83,7 @@ def run_report(systems: Systems, flow_run_id: str) -> SyncReport:
         state = state_in_run(record, started_at)
         counts[state] += 1
         by_kind.setdefault(record.kind, Counter())[state] += 1
-        if state in LISTED and not (
-            state is State.EXCLUDED and record.last_seen_at < started_at
-        ):
+        if state in LISTED and not (state is State.EXCLUDED and record.last_seen_at < started_at):
             listed.append(record.report())
     code = 1 if counts[State.WAITING] or counts[State.PARKED] else 0
     report = SyncReport(
@@ -99,7 +97,14 @@ def run_report(systems: Systems, flow_run_id: str) -> SyncReport:
         records=listed,
     )
     with systems.ledger.transaction() as tx:
-        tx.finish_run(flow_run_id, ended_at, code, report.counts)
+        tx.finish_run(
+            flow_run_id,
+            run.name if run else "sync",
+            started_at,
+            ended_at,
+            code,
+            report.counts,
+        )
     return report
 
 
@@ -117,7 +122,7 @@ def exit_code(systems: Systems) -> int:
 
 
 def connection_status(systems: Systems) -> dict[str, Any]:
-    """Return the `status --json` document: counts, what waits, is parked or left out, feeds, last run."""
+    """Return the `status --json` document: counts, what is not through, feeds, last run."""
     counts: Counter[str] = Counter()
     for states in systems.ledger.counts().values():
         counts.update({str(state): number for state, number in states.items()})
@@ -169,7 +174,11 @@ def audit_of(systems: Systems, text: str) -> dict[str, Any] | None:
     order = list(Kind)
     found.sort(key=lambda record: order.index(record.kind))
     entries = sorted(
-        (entry for record in found for entry in systems.ledger.audit_entries(record.kind, record.key)),
+        (
+            entry
+            for record in found
+            for entry in systems.ledger.audit_entries(record.kind, record.key)
+        ),
         key=lambda entry: entry.sequence,
     )
     return {

@@ -125,14 +125,15 @@ def _moved(document: Document, row: Mapping[str, Any]) -> bool:
 
 def _overdue_now(systems: Systems) -> set[str]:
     """Return orders with an open invoice past due that Salesforce does not show as overdue."""
-    due = systems.ledger.documents_due_before(systems.today())
-    keys = sorted({document.order_key for document in due})
-    records = systems.ledger.records(Kind.ORDER, keys)
-    return {
-        key
-        for key, record in records.items()
-        if record.wanted.get("BC_Payment_Status__c") not in ("Overdue", "Credited")
-    }
+    late: set[str] = set()
+    for page in systems.ledger.documents_due_before(systems.today()):
+        keys = sorted({document.order_key for document in page})
+        late |= {
+            key
+            for key, record in systems.ledger.records(Kind.ORDER, keys).items()
+            if record.wanted.get("BC_Payment_Status__c") not in ("Overdue", "Credited")
+        }
+    return late
 
 
 def prepare_status(systems: Systems, keys: Sequence[str]) -> int:

@@ -47,9 +47,7 @@ def run_phase(
     return fault
 
 
-def _fault_of(
-    write: WriteAll, systems: Systems, part: Sequence[Planned]
-) -> TransientError | None:
+def _fault_of(write: WriteAll, systems: Systems, part: Sequence[Planned]) -> TransientError | None:
     try:
         write(systems, part)
     except TransientError as fault:

@@ -30,14 +30,14 @@ from ml_connector.errors import (
 )
 from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.systems import Systems
-from ml_connector.ledger.ledger import AuditEntry, Intent, Transaction
-from ml_connector.ledger.records import Record
+from ml_connector.ledger.records import AuditEntry, Intent, IntentOutcome, Record
+from ml_connector.ledger.transaction import Transaction
 from ml_connector.wire_json import encode
 
 log = logging.getLogger("ml_connector")
 
 LEASE_SECONDS = 300
-"""How long a claim holds without renewal: longer than the longest single call (read time-out 120 s)."""
+"""How long a claim holds without renewal: longer than the longest single call (120 s)."""
 
 RENEW_BELOW_SECONDS = 150
 
@@ -217,7 +217,7 @@ def audit(
             salesforce_id=record.salesforce_id,
             bc_id=record.bc_id,
             at=systems.clock.now(),
-            direction=direction,
+            direction=direction.value,
             action=action,
             before=dict(before or {}),
             after=dict(after or {}),
@@ -271,7 +271,9 @@ def write_once(
     """
     key = record.key
     if key not in claims:
-        return _wait(systems, record, Cause.HELD_BY_OTHER_WORKER, "another worker has it in hand"), None
+        return _wait(
+            systems, record, Cause.HELD_BY_OTHER_WORKER, "another worker has it in hand"
+        ), None
     try:
         settled = _settle_earlier_attempts(systems, claims, record, write, finish)
         if settled is not None:
@@ -322,9 +324,7 @@ def _settle_earlier_attempts(
     return None
 
 
-def _close(
-    systems: Systems, claims: Claims, record: Record, intent: Intent, outcome: str
-) -> None:
+def _close(systems: Systems, claims: Claims, record: Record, intent: Intent, outcome: str) -> None:
     with systems.ledger.transaction() as tx:
         tx.check_fence(record.kind, record.key, claims.fence(record.key))
         tx.close_intent(intent.id, outcome)
@@ -433,7 +433,9 @@ def _wait(systems: Systems, record: Record, cause: Cause, text: str) -> Outcome:
     return Outcome.of(record)
 
 
-def _unavailable(systems: Systems, record: Record, fault: TransientError | ContractError) -> Outcome:
+def _unavailable(
+    systems: Systems, record: Record, fault: TransientError | ContractError
+) -> Outcome:
     return store_decision(
         systems,
         record,
@@ -497,4 +499,5 @@ def _rejected(
 
 def label(record: Record) -> str:
     """Return how a person names the record: its kind and number."""
-    return f"{str(record.kind).capitalize()} {record.salesforce_number or record.bc_number or record.key}"
+    number = record.salesforce_number or record.bc_number or record.key
+    return f"{str(record.kind).capitalize()} {number}"
