@@ -70,7 +70,7 @@ def described(order: Order) -> str:
 
 
 def order_reference(order: Order, policy: OrdersPolicy) -> str:
-    """Return the external document number as BC stores it; "" when the field it comes from is empty.
+    """Return the external document number as BC stores it; "" when its field is empty.
 
     One that is longer than BC takes comes back whole: planning reports it.
     """
@@ -97,7 +97,7 @@ def sorted_items(order: Order) -> tuple[OrderItem, ...]:
 
 
 def plain(number: Decimal) -> Decimal:
-    """Return an equal number without trailing zeros or exponent, so that equal bodies look equal."""
+    """Return an equal number without trailing zeros or exponent: equal bodies look equal."""
     shortened = number.normalize()
     return shortened.quantize(Decimal(1)) if shortened == shortened.to_integral() else shortened
 

@@ -100,9 +100,9 @@ def plan_order(
     excluded = qualification(order, policy, matches_condition=matches_condition)
     if excluded is not None:
         return excluded
-    incomplete = _no_reference(order, policy) or _incomplete(order) or _missing(order, context)
-    if incomplete is not None:
-        return incomplete
+    lacking = incomplete(order, policy) or missing(order, context)
+    if lacking is not None:
+        return lacking
     adoption = plan_adoption(order, found, context, policy)
     if adoption is not None:
         return adoption
@@ -144,8 +144,11 @@ def _no_reference(order: Order, policy: OrdersPolicy) -> Park | None:
     return None
 
 
-def _incomplete(order: Order) -> Park | None:
-    """Return what the Order itself lacks."""
+def incomplete(order: Order, policy: OrdersPolicy) -> Park | None:
+    """Return what the Order itself lacks, None when it has all a sales order needs."""
+    reference = _no_reference(order, policy)
+    if reference is not None:
+        return reference
     if not order.account_id:
         return Park(
             Cause.MISSING_VALUE, f"{described(order)} has no Account.", fields=("AccountId",)
@@ -162,8 +165,8 @@ def _incomplete(order: Order) -> Park | None:
     return None
 
 
-def _missing(order: Order, context: OrderContext) -> Wait | None:
-    """Return what has to exist in BC first: the customer, then the items."""
+def missing(order: Order, context: OrderContext) -> Wait | None:
+    """Return what has to exist in BC first: the customer, then the items; None when all does."""
     products = dict.fromkeys(item.product2_id or "" for item in sorted_items(order))
     without_item = [product for product in products if context.items.get(product) is None]
     needs = [Need(Kind.ITEM, product) for product in without_item]

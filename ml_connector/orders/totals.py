@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeVar
 
 from ml_connector.business_central.models import PricedLine, SalesOrder
 from ml_connector.domain.identifiers import folded
@@ -29,7 +30,10 @@ class Difference:
         return f"{where} is {self.salesforce} in Salesforce and {self.business_central} in BC"
 
 
-def sold_lines(lines: Sequence[PricedLine]) -> tuple[PricedLine, ...]:
+Line = TypeVar("Line", bound=PricedLine)
+
+
+def sold_lines(lines: Sequence[Line]) -> tuple[Line, ...]:
     """Return the lines that count, in their sequence: no comments."""
     counting = (line for line in lines if line.line_type != "Comment")
     return tuple(sorted(counting, key=lambda line: line.sequence))
