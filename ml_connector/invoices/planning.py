@@ -17,7 +17,7 @@ from ml_connector.business_central.models import (
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Candidate, Park
 from ml_connector.domain.identifiers import folded, same_id
-from ml_connector.domain.money import ZERO, currency_scale, rounded
+from ml_connector.domain.money import ZERO, currency_scale, rounded, total
 from ml_connector.invoices.policy import InvoicesPolicy
 
 
@@ -146,21 +146,38 @@ def _left_by_item(
 ) -> dict[str, Decimal]:
     """Return the quantity of each item that no invoice has yet.
 
-    The order's own lines count the invoices made from it; one made by hand is subtracted here.
+    BC's count on the order knows the invoices made from it, the documents know those made by hand:
+    the higher of the two is invoiced; other drafts take what they hold.
     """
-    left: dict[str, Decimal] = defaultdict(lambda: ZERO)
-    for line in _counting(lines):
-        if isinstance(line, SalesOrderLine) and line.item_id:
-            left[line.item_id] += line.quantity - line.invoiced_quantity
-    for invoice in _made_by_hand(other_invoices):
-        for invoice_line in _counting(invoice.lines):
-            if invoice_line.item_id in left:
-                left[invoice_line.item_id] -= invoice_line.quantity
-    return dict(left)
+    ordered: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    invoiced: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for line in lines:
+        if line.line_type != "Comment" and line.item_id:
+            ordered[line.item_id] += line.quantity
+            invoiced[line.item_id] += line.invoiced_quantity
+    issued, drafted = _quantities(_issued(other_invoices)), _quantities(_drafts(other_invoices))
+    return {
+        item_id: quantity
+        - max(invoiced[item_id], issued.get(item_id, ZERO))
+        - drafted.get(item_id, ZERO)
+        for item_id, quantity in ordered.items()
+    }
 
 
-def _made_by_hand(invoices: Iterable[SalesInvoice]) -> list[SalesInvoice]:
-    return [each for each in invoices if not each.order_id and each.status not in ("Canceled", "")]
+def _quantities(invoices: Iterable[SalesInvoice]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for invoice in invoices:
+        for line in _counting(invoice.lines):
+            sums[line.item_id] += line.quantity
+    return sums
+
+
+def _issued(invoices: Iterable[SalesInvoice]) -> list[SalesInvoice]:
+    return [each for each in invoices if each.status in ("Open", "Paid", "Corrective")]
+
+
+def _drafts(invoices: Iterable[SalesInvoice]) -> list[SalesInvoice]:
+    return [each for each in invoices if each.status in ("Draft", "In Review")]
 
 
 def _highest_prices(lines: Sequence[SalesOrderLine]) -> dict[str, Decimal]:
@@ -179,14 +196,10 @@ def _misfit_of_total(
     """Return how the draft comes to more than the order has left, "" when it does not."""
     scale = currency_scale(order.currency_code)
     lines = [line for line in order.lines if line.line_type != "Comment" and line.quantity]
-    left = sum(
-        (
-            line.net_amount * (line.quantity - line.invoiced_quantity) / line.quantity
-            for line in lines
-        ),
-        ZERO,
-    )
-    left -= sum((each.total_amount_excluding_tax for each in _made_by_hand(other_invoices)), ZERO)
+    invoiced = total(line.net_amount * line.invoiced_quantity / line.quantity for line in lines)
+    issued = total(each.total_amount_excluding_tax for each in _issued(other_invoices))
+    drafted = total(each.total_amount_excluding_tax for each in _drafts(other_invoices))
+    left = total(line.net_amount for line in lines) - max(invoiced, issued) - drafted
     allowed = rounded(left, scale) + _cent(scale) * (len(lines) + len(draft.lines))
     if draft.total_amount_excluding_tax > allowed:
         return (

@@ -109,7 +109,7 @@ def plan_change(
 
 
 def _with_item_ids(handed: HandedOver, order: Order) -> HandedOver:
-    """Pair the agreed lines with the Order's by place where the base does not say whose they are."""
+    """Pair the agreed lines with the Order's by place where the base does not tell."""
     base = handed.base
     ids, count = base.get(ITEM_IDS), len(base.get(LINES) or [])
     if ids is not None and len(ids) == count:
