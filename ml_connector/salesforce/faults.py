@@ -283,18 +283,24 @@ def transport_error(
     )
 
 
+_NOT_SENT: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
+    ((urllib3.exceptions.NameResolutionError,), "unknown_host", "its name is not known to DNS"),
+    ((ConnectionRefusedError,), "connection_refused", "the connection was refused"),
+    ((urllib3.exceptions.ProxyError,), "proxy", "the proxy did not let the connection through"),
+    ((urllib3.exceptions.NewConnectionError,), "no_connection", "no connection could be made"),
+    (
+        (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError),
+        "connect_timeout",
+        "no connection within ten seconds",
+    ),
+)
+"""What proves that nothing left this computer, most telling first."""
+
+
 def _reason_not_sent(chain: list[BaseException]) -> tuple[str, str]:
-    for cause in chain:
-        if isinstance(cause, urllib3.exceptions.NameResolutionError):
-            return "unknown_host", "its name is not known to DNS"
-        if isinstance(cause, ConnectionRefusedError):
-            return "connection_refused", "the connection was refused"
-        if isinstance(cause, requests.ConnectTimeout | urllib3.exceptions.ConnectTimeoutError):
-            return "connect_timeout", "no connection within ten seconds"
-        if isinstance(cause, urllib3.exceptions.ProxyError):
-            return "proxy", "the proxy did not let the connection through"
-    if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in chain):
-        return "no_connection", "no connection could be made"
+    for kinds, code, why in _NOT_SENT:
+        if any(isinstance(cause, kinds) for cause in chain):
+            return code, why
     return "", ""
 
 
