@@ -275,7 +275,7 @@ class Story:
         work: Awaitable[Value],
         progress: Callable[[], Awaitable[str]] | None = None,
     ) -> Value:
-        """Await *work* while a line tells what is going on; ends in a tick with the time it took."""
+        """Await *work* while a line tells what is going on; ends with the time it took."""
         began = time.monotonic()
         doing = asyncio.ensure_future(work)
         try:

@@ -1,0 +1,107 @@
+"""What a run's artifact says."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from ml_connector.domain.identifiers import Kind, State
+from ml_connector.exchange.outcome import Outcome
+from tasks.batches import BatchesFailed, PhaseResult
+from tasks.run_artifacts import ROWS, Links, cell, record_rows, summary_text
+
+
+def _links(base_url: str = "https://localhost:8443/v2.0") -> Links:
+    settings = SimpleNamespace(
+        business_central=SimpleNamespace(
+            base_url=base_url,
+            tenant_id="tenant",
+            environment="Production",
+            company_name="Acme & Co",
+        )
+    )
+    company = SimpleNamespace(company=lambda: SimpleNamespace(id="company-id"))
+    salesforce = SimpleNamespace(instance_url="https://acme.my.salesforce.com")
+    systems: Any = SimpleNamespace(
+        settings=settings, business_central=company, salesforce=salesforce
+    )
+    return Links(systems)
+
+
+def _outcome(number: str, state: State, message: str = "", **more: str) -> Outcome:
+    return Outcome(
+        Kind.ORDER, f"801{number}", f"801{number}", number, state, message=message, **more
+    )
+
+
+def test_the_summary_counts_and_lists_the_urgent_ones_first() -> None:
+    """A person sees first what needs someone."""
+    result = PhaseResult()
+    result.add(
+        [
+            _outcome("00000001", State.WRITTEN, bc_id="id1", bc_number="S-1"),
+            _outcome("00000002", State.PARKED, "No item P|9.", cause="no_item"),
+        ]
+    )
+
+    text = summary_text("acme", "ingest-orders", ["orders"], [result], _links())
+
+    assert "| orders | 1 | 0 | 0 | 1 | 0 |" in text
+    assert text.index("order 00000002") < text.index("order 00000001")
+    assert "[00000001](https://acme.my.salesforce.com/80100000001)" in text
+    assert "/companies(company-id)/salesOrders(id1)" in text
+    assert "P\\|9" in text
+
+
+def test_the_summary_links_to_the_card_in_the_web_client() -> None:
+    """In a real company the link opens the card a person works with."""
+    result = PhaseResult()
+    result.add([_outcome("1", State.WRITTEN, bc_id="id1", bc_number="S-1")])
+
+    text = summary_text(
+        "acme",
+        "ingest-orders",
+        ["orders"],
+        [result],
+        _links("https://api.businesscentral.dynamics.com/v2.0"),
+    )
+
+    assert "https://businesscentral.dynamics.com/tenant/Production?company=Acme%20%26%20Co" in text
+    assert "page=42" in text
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    """The artifact stays small; the ledger has everything."""
+    result = PhaseResult()
+    result.add([_outcome(f"{n:08}", State.WRITTEN) for n in range(ROWS + 1)])
+
+    text = summary_text("acme", "sync", ["orders"], [result], _links())
+
+    assert text.count("| order 0") == ROWS
+    assert "ml-connector status acme" in text
+
+
+def test_failed_batches_are_told() -> None:
+    """A run that could not write all says so on top."""
+    result = PhaseResult(faults=[BatchesFailed("the service is away")])
+
+    text = summary_text("acme", "sync", ["orders"], [result], _links())
+
+    assert "the service is away" in text
+
+
+def test_rows_lead_to_both_systems_and_to_the_audit() -> None:
+    """Each row names the record, its reason and where to read more."""
+    result = PhaseResult()
+    result.add([_outcome("1", State.WAITING, "Waits for item 9.", cause="missing_item")])
+
+    (row,) = record_rows("acme", [result], _links())
+
+    assert row["state"] == "waiting"
+    assert row["cause"] == "missing_item"
+    assert row["audit"] == "ml-connector audit acme 8011"
+
+
+def test_a_cell_cannot_break_its_table_or_the_page() -> None:
+    """Names of customers carry every character."""
+    assert cell("a|b\n<script>") == "a\\|b &lt;script>"
