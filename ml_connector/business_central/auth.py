@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import msal
 from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS
+from msal.exceptions import MsalError
 
 from ml_connector.business_central import faults
 from ml_connector.business_central.settings import BusinessCentralSettings
@@ -212,7 +213,7 @@ class BusinessCentralAuth:
                 is_write=False,
                 first_contact=not self._msal_http.answered,
             ) from error
-        except (ValueError, KeyError, RuntimeError, httpx.HTTPStatusError) as error:
+        except (ValueError, KeyError, RuntimeError, MsalError, httpx.HTTPStatusError) as error:
             raise self._unreadable() from error
         if not isinstance(answer, dict) or not answer.get("access_token"):
             raise self._refused(answer if isinstance(answer, dict) else {})
