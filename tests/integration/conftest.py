@@ -70,7 +70,7 @@ class PostgresServer:
         """Return the ledger url of one of its databases."""
         return f"postgresql+psycopg://ledger@/{database}?host={self.directory}"
 
-    def execute(self, statement: sql.Composable, database: str = "postgres") -> None:
+    def execute(self, statement: sql.SQL | sql.Composed, database: str = "postgres") -> None:
         """Run one statement as the server's administrator."""
         with psycopg.connect(
             host=str(self.directory), user="ledger", dbname=database, autocommit=True
@@ -89,7 +89,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     """Start a PostgreSQL server from the installed programs, for the whole test run."""
     initdb, postgres = find_program("initdb"), find_program("postgres")
     user = unprivileged_user()
-    directory = Path(tempfile.mkdtemp(prefix="ledger-pg-", dir="/tmp"))  # short: the socket's path is limited
+    directory = Path(tempfile.mkdtemp(prefix="ledger-pg-", dir="/tmp"))  # a socket's path is short
     if user is not None:
         shutil.chown(directory, user, pwd.getpwnam(user).pw_gid)
     data, log = directory / "data", directory / "log"
