@@ -67,17 +67,21 @@ def build(
     *,
     multi_currency: bool = True,
     plain: bool = False,
+    lines: int | None = None,
     today: date | None = None,
 ) -> tuple[Load, Load]:
-    """What the org loads and what the company loads."""
+    """What the org loads and what the company loads.
+
+    With `lines` every ordinary order has exactly so many lines.
+    """
     day = today if today is not None else SandboxClock().today()
-    return _Distributor(seed, multi_currency=multi_currency, today=day).build(
-        customers, items, orders, plain=plain
-    )
+    maker = _Distributor(seed, multi_currency=multi_currency, lines=lines, today=day)
+    return maker.build(customers, items, orders, plain=plain)
 
 
 class _Distributor:
-    def __init__(self, seed: int, *, multi_currency: bool, today: date) -> None:
+    def __init__(self, seed: int, *, multi_currency: bool, lines: int | None, today: date) -> None:
+        self._lines = lines
         self._chance = random.Random(seed)
         self._multi = multi_currency
         self._today = today
@@ -353,6 +357,8 @@ class _Distributor:
     # -- orders -------------------------------------------------------------------------------
 
     def _line_count(self) -> int:
+        if self._lines is not None:
+            return self._lines
         draw = self._chance.random()
         if draw < 0.85:
             return self._chance.choice((1, 2, 3, 3, 4, 4, 5, 6))

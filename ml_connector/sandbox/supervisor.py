@@ -50,6 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--customers", type=int, default=60, help="accounts in Salesforce")
     parser.add_argument("--items", type=int, default=40, help="items in Business Central")
     parser.add_argument("--orders", type=int, default=60, help="orders in Salesforce")
+    parser.add_argument("--lines", type=int, help="lines of every order; 1 to 40 when absent")
     parser.add_argument("--empty", action="store_true", help="seed no business data")
     parser.add_argument(
         "--plain", action="store_true", help="seed no record that is meant to park or wait"
@@ -138,17 +139,16 @@ class _Sandbox:
     def _write_seeds(self, identities: Identities) -> None:
         arguments = self._arguments
         multi = arguments.currency_mode == "multi"
-        if arguments.empty:
-            org, company = build(arguments.seed, 0, 0, 0, multi_currency=multi, plain=True)
-        else:
-            org, company = build(
-                arguments.seed,
-                arguments.customers,
-                arguments.items,
-                arguments.orders,
-                multi_currency=multi,
-                plain=arguments.plain,
-            )
+        empty = arguments.empty
+        org, company = build(
+            arguments.seed,
+            0 if empty else arguments.customers,
+            0 if empty else arguments.items,
+            0 if empty else arguments.orders,
+            multi_currency=multi,
+            plain=arguments.plain,
+            lines=arguments.lines,
+        )
         self._write_seed("salesforce", identities.salesforce, org, {"multi_currency": multi})
         self._write_seed("business_central", identities.business_central, company, {})
 

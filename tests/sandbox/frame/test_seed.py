@@ -81,3 +81,9 @@ def test_lines_per_order_are_a_distributors() -> None:
     assert ordered[0] == 1
     assert 30 < ordered[-1] <= 40
     assert 3 <= ordered[len(ordered) // 2] <= 5
+
+
+def test_the_number_of_lines_can_be_set() -> None:
+    """With a set number of lines every order of a plain seed has exactly that many."""
+    org, _ = build(1, 20, 15, 30, plain=True, lines=5, today=DAY)
+    assert len(rows(org, "OrderItem")) == 150
