@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -43,7 +44,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
 def rest(sandbox: dict[str, Any]) -> Iterator[httpx.Client]:
     """A signed-in REST client of the org."""
     org = sandbox["salesforce"]
-    trust = httpx.create_ssl_context(verify=sandbox["ca_file"], trust_env=False)
+    trust = ssl.create_default_context(cafile=sandbox["ca_file"])
     with httpx.Client(base_url=org["url"], verify=trust, trust_env=False) as client:
         form = {
             "grant_type": "client_credentials",

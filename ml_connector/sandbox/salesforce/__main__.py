@@ -12,6 +12,8 @@ from ml_connector.sandbox.salesforce.acts import OrgSystem
 from ml_connector.sandbox.salesforce.ids import record_id
 from ml_connector.sandbox.salesforce.loading import load
 from ml_connector.sandbox.salesforce.org import SalesforceOrg
+from ml_connector.sandbox.salesforce.pubsub_server import TlsFiles
+from ml_connector.sandbox.salesforce.pubsub_setup import ACT_PREFIX, attach_pubsub
 from ml_connector.sandbox.salesforce.rest import RestApi, error_body, kind_of
 
 _IDENTITY: dict[str, Any] = {
@@ -29,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the org until it is told to stop."""
     parser = child_parser("A Salesforce org on this computer.")
     parser.add_argument("--package", default="none", help="SFDX project to deploy, or none")
+    parser.add_argument("--pubsub-port", type=int, default=0, help="TLS port of change events")
     parser.add_argument("--currency-mode", choices=("multi", "single"), default="multi")
     arguments = parser.parse_args(argv)
     listeners = open_listeners(arguments)
@@ -45,13 +48,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     api = RestApi(org)
     frame.expire_sessions = api.oauth.expire_sessions
     application = build_application(api.routes(), frame, kind_of, error_body)
-    admin = build_admin(frame, OrgSystem(org))
+    pubsub = attach_pubsub(
+        org,
+        lambda token: org.people.get(api.oauth.user_of_token(token) or ""),
+        TlsFiles(arguments.cert, arguments.key),
+        arguments.pubsub_port,
+    )
+    system = OrgSystem(org)
+    system.companions[ACT_PREFIX] = pubsub.act
+    admin = build_admin(frame, system)
     announcement = {
         "url": f"https://127.0.0.1:{listeners.port}",
         "organization_id": org.organization_id,
         "username": org.integration_user.username,
+        "pubsub_port": pubsub.server.port,
     }
-    return serve(application, admin, listeners, arguments, announcement)
+    return serve(
+        application, admin, listeners, arguments, announcement, companions=[pubsub.server.run]
+    )
 
 
 if __name__ == "__main__":

@@ -114,6 +114,8 @@ class EventStore:
         self._switches = switches
         self._current: dict[str, tuple[tuple[str, ...], EventSchema]] = {}
         self.listeners: set[Callable[[], None]] = set()
+        self.on_delivery: Callable[[int], object] | None = None
+        """Told how many events were delivered within 24 hours, whenever some are."""
 
     @property
     def _state(self) -> StreamState:
@@ -345,6 +347,8 @@ class EventStore:
         if deliveries and deliveries[-1][0] == minute:
             count += deliveries.pop()[1]
         deliveries.append((minute, count))
+        if self.on_delivery is not None:
+            self.on_delivery(self.delivered())
 
     # ------------------------------------------------------------------ overview
 

@@ -42,6 +42,7 @@ def attach_pubsub(
     store = EventStore(frame.clock, lambda: org.schema, state, frame.switches)
     face = Org(org.organization_id, lambda: org.schema, sign_in)
     server = PubSubServer(face, frame, store, tls, port)
+    store.on_delivery = lambda delivered: org.services.update(delivered_events=delivered)
     org.subscribers.append(lambda transaction: store.record(commit_of(transaction)))
     end_sessions = frame.expire_sessions
 
