@@ -261,6 +261,8 @@ def transport_error(
             **attributes,
         )
     code, why = _reason_not_sent(chain)
+    if not code and first_contact and not is_write:
+        code, why = _reason_no_tls(chain)
     if code:
         kind = ConfigurationError if first_contact and not is_write else TransientError
         return kind(
@@ -301,6 +303,13 @@ def _reason_not_sent(chain: list[BaseException]) -> tuple[str, str]:
     for kinds, code, why in _NOT_SENT:
         if any(isinstance(cause, kinds) for cause in chain):
             return code, why
+    return "", ""
+
+
+def _reason_no_tls(chain: list[BaseException]) -> tuple[str, str]:
+    """Only for a first read: a TLS error may also come after a request was sent."""
+    if any(isinstance(cause, ssl.SSLError | requests.exceptions.SSLError) for cause in chain):
+        return "tls_failed", "no TLS connection could be made"
     return "", ""
 
 
