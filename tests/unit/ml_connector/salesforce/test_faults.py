@@ -198,7 +198,7 @@ def test_a_lost_answer_to_a_write_is_an_unknown_outcome(cause: requests.RequestE
         cause, operation="x", host="h", is_write=True, first_contact=True
     )
     read = faults.transport_error(
-        cause, operation="x", host="h", is_write=False, first_contact=True
+        cause, operation="x", host="h", is_write=False, first_contact=False
     )
 
     assert type(written) is OutcomeUnknown
