@@ -96,7 +96,7 @@ class _Reader:
         line = self.places.line(table, key, index)
         place = f"{self.path.name}, line {line}" if line else self.path.name
         raise ConfigurationError(
-            f"{place}: {problem}.",
+            f"{place}: {problem}{'' if problem.endswith('?') else '.'}",
             operation=f"read {self.path}",
             code="connection_file",
             remedy=f"{remedy}.",

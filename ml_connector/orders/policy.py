@@ -37,7 +37,7 @@ class OrdersPolicy(BaseModel):
         try:
             ZoneInfo(value)
         except (OSError, ValueError, LookupError) as error:
-            raise ValueError(f'"{value}" is no IANA time zone such as Europe/Berlin') from error
+            raise ValueError("is no IANA time zone such as Europe/Berlin") from error
         return value
 
     @property
