@@ -98,7 +98,7 @@ class CollectionResources:
 
     def _upsert(self, call: Call, name: str, field: str) -> Reply:
         sobject = self._workspace.sobject(call, name)
-        column = records.external_column(self._org, call.user, sobject, field)
+        column = records.external_column(call.user, sobject, field)
         sources, all_or_none = self._records(call)
         for source in sources:
             if self._type_of(call, source) is not sobject:

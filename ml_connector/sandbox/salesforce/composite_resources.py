@@ -292,7 +292,7 @@ def _referred(found: re.Match[str], results: dict[str, Any], failed: set[str]) -
     name = found[1]
     if name in failed:
         raise _Halted(f"{name} failed")
-    value = results.get(name)
+    value: Any = results.get(name)
     for step in _STEP.finditer(found[2]):
         try:
             value = value[int(step[2])] if step[2] else value[step[1]]

@@ -1,6 +1,7 @@
 """The standard objects and fields of the org, as describe shows them."""
 
 from dataclasses import replace
+from typing import Any
 
 from ml_connector.sandbox.salesforce.schema import Child, Field, Schema, SObject, read_only
 
@@ -8,29 +9,29 @@ CURRENCIES = ("USD", "EUR", "GBP", "CAD", "JPY", "CHF")
 ORDER_STATUS_NAMES = ("Draft", "Activated")
 
 
-def _text(name: str, length: int, kind: str = "string", **more: object) -> Field:
-    return replace(Field(name, kind, length=length), **more)  # type: ignore[arg-type]
+def _text(name: str, length: int, kind: str = "string", **more: Any) -> Field:
+    return replace(Field(name, kind, length=length), **more)
 
 
-def _pick(name: str, *values: str, restricted: bool = False, **more: object) -> Field:
+def _pick(name: str, *values: str, restricted: bool = False, **more: Any) -> Field:
     column = Field(name, "picklist", length=255, picklist=values, restricted=restricted)
-    return replace(column, **more)  # type: ignore[arg-type]
+    return replace(column, **more)
 
 
-def _money(name: str, precision: int = 18, scale: int = 2, **more: object) -> Field:
-    return replace(Field(name, "currency", precision=precision, scale=scale), **more)  # type: ignore[arg-type]
+def _money(name: str, precision: int = 18, scale: int = 2, **more: Any) -> Field:
+    return replace(Field(name, "currency", precision=precision, scale=scale), **more)
 
 
-def _double(name: str, precision: int, scale: int, **more: object) -> Field:
-    return replace(Field(name, "double", precision=precision, scale=scale), **more)  # type: ignore[arg-type]
+def _double(name: str, precision: int, scale: int, **more: Any) -> Field:
+    return replace(Field(name, "double", precision=precision, scale=scale), **more)
 
 
-def _flag(name: str, *, default: bool = False, **more: object) -> Field:
+def _flag(name: str, *, default: bool = False, **more: Any) -> Field:
     column = Field(name, "boolean", nillable=False, default=default, defaulted=True)
-    return replace(column, **more)  # type: ignore[arg-type]
+    return replace(column, **more)
 
 
-def _ref(name: str, *targets: str, relationship: str | None = None, **more: object) -> Field:
+def _ref(name: str, *targets: str, relationship: str | None = None, **more: Any) -> Field:
     column = Field(
         name,
         "reference",
@@ -39,15 +40,15 @@ def _ref(name: str, *targets: str, relationship: str | None = None, **more: obje
         relationship=relationship or name.removesuffix("Id"),
         indexed=True,
     )
-    return replace(column, **more)  # type: ignore[arg-type]
+    return replace(column, **more)
 
 
-def _date(name: str, **more: object) -> Field:
-    return replace(Field(name, "date"), **more)  # type: ignore[arg-type]
+def _date(name: str, **more: Any) -> Field:
+    return replace(Field(name, "date"), **more)
 
 
-def _instant(name: str, **more: object) -> Field:
-    return replace(Field(name, "datetime"), **more)  # type: ignore[arg-type]
+def _instant(name: str, **more: Any) -> Field:
+    return replace(Field(name, "datetime"), **more)
 
 
 def _address(prefix: str) -> list[Field]:
@@ -69,7 +70,7 @@ def _address(prefix: str) -> list[Field]:
 
 
 def _audit(*, deletable: bool = True) -> list[Field]:
-    user = {"nillable": False, "createable": False, "updateable": False}
+    user: dict[str, Any] = {"nillable": False, "createable": False, "updateable": False}
     fields = [
         read_only(_instant("CreatedDate", nillable=False, defaulted=True)),
         _ref("CreatedById", "User", relationship="CreatedBy", **user),
@@ -87,7 +88,7 @@ def _viewed() -> list[Field]:
 
 
 def _object(
-    name: str, label: str, plural: str, prefix: str, fields: list[Field], **more: bool
+    name: str, label: str, plural: str, prefix: str, fields: list[Field], **more: Any
 ) -> SObject:
     identity = Field(
         "Id",
@@ -101,7 +102,7 @@ def _object(
         id_lookup=True,
     )
     columns = {column.name: column for column in [identity, *fields]}
-    return SObject(name, label, plural, prefix, columns, **more)  # type: ignore[arg-type]
+    return SObject(name, label, plural, prefix, columns, **more)
 
 
 _OWNER = _ref("OwnerId", "User", relationship="Owner", nillable=False, defaulted=True)
@@ -218,7 +219,7 @@ def _product() -> SObject:
 
 
 def _price_books() -> list[SObject]:
-    fixed = {"updateable": False, "nillable": False}
+    fixed: dict[str, Any] = {"updateable": False, "nillable": False}
     return [
         _object(
             "Pricebook2",
@@ -256,7 +257,12 @@ def _price_books() -> list[SObject]:
 
 
 def _order() -> SObject:
-    auto = {"nillable": False, "defaulted": True, "auto_number": True, "id_lookup": True}
+    auto: dict[str, Any] = {
+        "nillable": False,
+        "defaulted": True,
+        "auto_number": True,
+        "id_lookup": True,
+    }
     return _object(
         "Order",
         "Order",
@@ -311,8 +317,13 @@ def _order() -> SObject:
 
 
 def _order_item() -> SObject:
-    auto = {"nillable": False, "defaulted": True, "auto_number": True, "id_lookup": True}
-    fixed = {"updateable": False, "nillable": False}
+    auto: dict[str, Any] = {
+        "nillable": False,
+        "defaulted": True,
+        "auto_number": True,
+        "id_lookup": True,
+    }
+    fixed: dict[str, Any] = {"updateable": False, "nillable": False}
     return _object(
         "OrderItem",
         "Order Product",
@@ -370,7 +381,12 @@ def _opportunity() -> SObject:
 
 
 def _setup_objects() -> list[SObject]:
-    closed = {"createable": False, "updateable": False, "deletable": False, "replicateable": False}
+    closed: dict[str, Any] = {
+        "createable": False,
+        "updateable": False,
+        "deletable": False,
+        "replicateable": False,
+    }
     return [
         _object(
             "OrderStatus",

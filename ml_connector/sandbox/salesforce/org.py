@@ -303,7 +303,7 @@ class SalesforceOrg:
             )
 
     def _place(self, sobject: str, found: str, moment: datetime, **values: Any) -> None:
-        row: Row = {"Id": found, **{key: value for key, value in values.items()}}
+        row: Row = {"Id": found, **values}
         for name in ("CreatedDate", "LastModifiedDate", "SystemModstamp"):
             row[name] = moment
         row["CreatedById"] = row["LastModifiedById"] = self.rep_user_id

@@ -105,7 +105,7 @@ class RecordResources:
             raise SalesforceFault("PRECONDITION_FAILED", "The record was changed", status=412)
 
     def _external(self, call: Call, sobject: SObject, name: str, value: str) -> Reply:
-        column = records.external_column(self._org, call.user, sobject, name)
+        column = records.external_column(call.user, sobject, name)
         try:
             if call.method in ("PATCH", "POST"):
                 return self._upsert(call, sobject, column, value)

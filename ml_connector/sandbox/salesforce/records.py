@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ml_connector.sandbox.salesforce import record_rules, soql
+from ml_connector.sandbox.salesforce.access import Person
 from ml_connector.sandbox.salesforce.faults import ManyMatches, SalesforceFault, not_found
 from ml_connector.sandbox.salesforce.ids import normal_id
 from ml_connector.sandbox.salesforce.org import SalesforceOrg
@@ -13,14 +14,6 @@ from ml_connector.sandbox.salesforce.transactions import Transaction, Write
 from ml_connector.sandbox.salesforce.values import Row, Value, accept, show
 
 Given = dict[str, Value | None]
-
-
-def object_named(org: SalesforceOrg, transaction_person: Any, name: str) -> SObject:
-    """The object type of this name as the user sees it, else a 404."""
-    sobject = org.schema.find(name)
-    if sobject is None or not transaction_person.access.may_read(sobject):
-        raise not_found(f"No object type {name}")
-    return sobject
 
 
 def create(
@@ -208,7 +201,7 @@ def id_in_address(sobject: SObject, text: str) -> str:
     return found
 
 
-def external_column(org: SalesforceOrg, person: Any, sobject: SObject, name: str) -> Field:
+def external_column(person: Person, sobject: SObject, name: str) -> Field:
     """The field by which records can be addressed; a 404 when it is none or hidden."""
     column = sobject.find(name)
     usable = column is not None and (column.external_id or column.name == "Id")

@@ -202,13 +202,13 @@ class Filter:
             if condition.operator == "="
             else self._members(column, value)
         )
-        if None in wanted:
-            return None
         ids: dict[str, None] = {}
         for key in wanted:
+            if key is None:
+                return None
             if column.name == "Id":
                 if key in table.rows:
-                    ids[key] = None
+                    ids[str(key)] = None
             else:
                 ids.update(dict.fromkeys(table.having(column.name, key)))
         return ids
