@@ -92,8 +92,7 @@ def make_engine(url: URL, pool_size: int) -> Engine:
         if url.get_backend_name() == "sqlite"
         else {"connect_timeout": CONNECT_SECONDS, "application_name": "ml-connector"}
     )
-    if "connect_timeout" in url.query:
-        arguments.pop("connect_timeout", None)
+    arguments = {name: value for name, value in arguments.items() if name not in url.query}
     engine = create_engine(
         url,
         connect_args=arguments,
@@ -116,7 +115,6 @@ def writing(connection: Connection) -> Connection:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     """Set what SQLite forgets with each connection; transactions are begun by us."""
     connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
