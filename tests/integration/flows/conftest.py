@@ -45,5 +45,6 @@ def connection_file(running_sandbox: RunningSandbox, tmp_path: Path) -> Path:
 @pytest.fixture
 def connection(prefect_server: None, connection_file: Path) -> str:
     """The name of a saved connection to the sandbox in its first state."""
+    del prefect_server
     result = asyncio.run(connect_file(connection_file))
     return str(result.document["connection"])

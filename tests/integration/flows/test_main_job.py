@@ -111,7 +111,8 @@ def test_a_lasting_fault_fails_the_run_and_the_next_one_writes_what_is_missing(
     assert not [each for each in report.records if each["cause"] == "service_unavailable"]
 
 
-def test_a_flow_refuses_a_name_that_was_never_saved(prefect_server: None) -> None:
+@pytest.mark.usefixtures("prefect_server")
+def test_a_flow_refuses_a_name_that_was_never_saved() -> None:
     """The message says what to do; nothing runs against a guess."""
     with pytest.raises(ConfigurationError) as caught:
         asyncio.run(check_connections("nobody"))

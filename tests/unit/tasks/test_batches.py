@@ -17,7 +17,7 @@ def _outcome(state: State, key: str = "801000000000001AAA") -> Outcome:
 
 
 def _plan(number: str) -> Planned:
-    return Planned(Kind.ORDER, f"801{number}", number, Unchanged("", ""), None)
+    return Planned(Kind.ORDER, f"801{number}", number, Unchanged("", ""), None, 0, {})
 
 
 @pytest.mark.parametrize(
