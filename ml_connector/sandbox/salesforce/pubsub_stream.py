@@ -18,6 +18,7 @@ from ml_connector.sandbox.salesforce.pubsub_faults import PubSubRefusal
 DEMAND_CAP = 100
 RESPONSE_BYTES = 3_000_000
 FLOOD_WINDOW_SECONDS = 10.0
+_EVENT_IDS = uuid.UUID("5b1c2d5e-3f0a-4d43-9a53-6b0d9d1f2a77")
 SWITCHES: dict[str, Any] = {
     "pubsub_keepalive_seconds": 240.0,
     "pubsub_idle_seconds": 60.0,
@@ -213,7 +214,9 @@ class Delivery:
         if event.spoiled == "schema":
             schema_id = schema_id[::-1]
         producer = pb2.ProducerEvent(
-            id=str(uuid.uuid4()), schema_id=schema_id, payload=event.payload(schema, hidden)
+            id=str(uuid.uuid5(_EVENT_IDS, f"{event.transaction_key}/{event.number}")),
+            schema_id=schema_id,
+            payload=event.payload(schema, hidden),
         )
         return pb2.ConsumerEvent(event=producer, replay_id=replay_id(event.number))
 

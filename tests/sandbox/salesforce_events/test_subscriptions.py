@@ -342,6 +342,7 @@ async def test_events_can_come_twice(world: Any) -> None:
     again = await stream.events(2)
 
     assert [event.replay_id for event in again] == [event.replay_id for event in first]
+    assert [event.event.id for event in again] == [event.event.id for event in first]
 
 
 async def test_commits_can_come_late_and_out_of_order(world: Any) -> None:
