@@ -22,25 +22,14 @@ SECONDS = 60
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A small sandbox as a user starts it; its JSON line."""
-    directory = tmp_path_factory.mktemp("sandbox")
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "ml_connector.sandbox", "--watch-stdin"),
-            *("--dir", str(directory), "--customers", "3", "--items", "3", "--orders", "2"),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    yield json.loads(process.stdout.readline())
-    process.terminate()
-    process.wait(SECONDS)
+@pytest.fixture
+def sandbox(running_sandbox: Any) -> dict[str, Any]:
+    """The JSON line of a running sandbox."""
+    line: dict[str, Any] = running_sandbox.line
+    return line
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def rest(sandbox: dict[str, Any]) -> Iterator[httpx.Client]:
     """A signed-in REST client of the org."""
     org = sandbox["salesforce"]
