@@ -153,6 +153,8 @@ def first_json_line(program: Program, timeout_seconds: float) -> dict[str, Any]:
     reader.start()
     reader.join(timeout_seconds)
     if not lines or not lines[0].strip():
+        if lines:  # its output is closed: it is about to end
+            program.process.wait(GRACE_SECONDS)
         program.require_running()
         raise ConfigurationError(
             f"{program.name} was not ready after {timeout_seconds:.0f} s.",

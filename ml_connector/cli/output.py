@@ -43,7 +43,8 @@ def run_command(work: Callable[[], Awaitable[Result]], *, as_json: bool) -> NoRe
     a server it starts prints goes to standard error.
     """
     with standard_output(reserved=as_json) as out:
-        result = _result_of(work)
+        with _sign_of_life(wanted=not as_json):
+            result = _result_of(work)
         if as_json:
             out.write(json.dumps(result.document, ensure_ascii=False, default=str) + "\n")
             out.flush()
@@ -119,6 +120,17 @@ def _explained(error: Exception) -> ConnectorError:
         code="unexpected",
         remedy="Report it with the stack above.",
     )
+
+
+@contextmanager
+def _sign_of_life(*, wanted: bool) -> Iterator[None]:
+    """Show on a terminal that the command is at work."""
+    console = Console(stderr=True)
+    if not (wanted and console.is_terminal):
+        yield
+        return
+    with console.status("working"):
+        yield
 
 
 @contextmanager
