@@ -66,7 +66,7 @@ def poll_salesforce(
             record = records.get(key)
             digest = content_digest(row)
             if record is None or record.source_stamp != digest:
-                changes.append(_change(sobject, key, row, "poll"))
+                changes.append(_change(sobject, key, row, digest))
             if record is not None and _looks_different(record, row):
                 record.shown = shown_fields(row)
                 record.show_pending = True
@@ -109,15 +109,15 @@ def _pages_since(
             return
 
 
-def _change(sobject: str, key: str, row: Mapping[str, Any], source: str) -> NewChange:
+def _change(sobject: str, key: str, row: Mapping[str, Any], digest: str) -> NewChange:
     return NewChange(
         system="salesforce",
         entity=sobject,
         record_id=key,
         change_type="UPDATE",
         changed_at=_stamp(row),
-        source=source,
-        dedupe_key=f"{source}:{sobject}:{key}:{row['SystemModstamp']}",
+        source="poll",
+        dedupe_key=f"poll:{sobject}:{key}:{row['SystemModstamp']}:{digest}",
     )
 
 

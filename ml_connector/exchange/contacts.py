@@ -263,7 +263,7 @@ def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], No
     contact: Contact = plan.source
     company: str = plan.context
 
-    def finish(record: Record, written: Written) -> None:
+    def finish(record: Record, _: Written) -> None:
         record.sent = dict(
             agreed_contact(
                 contact, company, _context(systems, contact, record), systems.policy.customers

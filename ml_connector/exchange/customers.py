@@ -79,7 +79,7 @@ def collect_accounts(systems: Systems) -> list[str]:
 def poll_orders(systems: Systems) -> None:
     """Store changed Orders in the inbox, and with them the Accounts that are no customers yet."""
 
-    def on_page(page: list[dict[str, Any]], records: dict[str, Record]) -> None:
+    def on_page(page: list[dict[str, Any]], _: dict[str, Record]) -> None:
         accounts = [str(row["AccountId"]) for row in page if row.get("AccountId")]
         known = systems.ledger.records(Kind.CUSTOMER, list(dict.fromkeys(accounts)))
         unlinked = [key for key in accounts if key not in known or not known[key].bc_id]
@@ -466,7 +466,7 @@ def _is_linked(systems: Systems, bc_id: str) -> bool:
 
 
 def agrees(row: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
-    """Tell whether a BC row holds what *payload* wrote; its number may have come from the series."""
+    """Tell whether a BC row holds what *payload* wrote; the number may come from the series."""
     return all(
         same_value(name, row.get(name), value)
         for name, value in payload.items()

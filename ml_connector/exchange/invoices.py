@@ -221,7 +221,7 @@ def post_invoices(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
 
 
 def _finisher(systems: Systems, context: _OfOrder) -> Callable[[Record, Written], None]:
-    def finish(record: Record, written: Written) -> None:
+    def finish(_: Record, written: Written) -> None:
         invoice: SalesInvoice = written.answer
         chain = Chain(order=None, invoices=[invoice], posted={invoice.id})
         with systems.ledger.transaction() as tx:

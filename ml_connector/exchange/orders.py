@@ -138,6 +138,7 @@ def _kept(
     """Return a decision without a write; an adopted order agrees with what would be written."""
     if not isinstance(decision, Link):
         return Decided(record, decision, wanted=_not_handed_over(decision))
+    record.reference = order_reference(order, systems.policy.orders)
     return Decided(
         record,
         decision,
@@ -370,7 +371,7 @@ def _creation(systems: Systems, plan: Planned) -> Write:
         row = bc.create("salesOrders", body, expand="salesOrderLines", on_send=on_send)
         return Written(str(row["id"]).lower(), str(row["number"]), parse_bc(SalesOrder, row))
 
-    def look(intent: Intent) -> Written | Park | None:
+    def look(_: Intent) -> Written | Park | None:
         found = find_documents(systems, [reference]).get(reference, FoundDocuments())
         match plan_adoption(order, found, context, systems.policy.orders):
             case Link(bc_id=bc_id, bc_number=number):

@@ -69,8 +69,8 @@ def read_orders(
 ) -> tuple[dict[str, Order], dict[str, dict[str, Any]]]:
     """Return Orders with their lines, and the raw rows without them, by id."""
     fields = fields_of(systems, Order)
-    line_fields = ", ".join(fields_of(systems, OrderItem))
-    columns = [*fields, f"(SELECT {line_fields} FROM OrderItems ORDER BY OrderItemNumber)"]
+    lines = select("OrderItems", fields_of(systems, OrderItem), order_by="OrderItemNumber")
+    columns = [*fields, f"({lines})"]
     orders: dict[str, Order] = {}
     rows: dict[str, dict[str, Any]] = {}
     for chunk in in_list(ids):

@@ -12,10 +12,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
-from ml_connector.billing.status import message_text
+from ml_connector.billing.status import sync_fields
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Exclude, Park
 from ml_connector.domain.identifiers import Kind, State
@@ -72,14 +71,6 @@ TARGETS: Mapping[Kind, Target] = {
     Kind.ORDER: Target("Order", "BC_Order_Id__c", "BC_Order_Number__c", True, True, True),
 }
 
-_SYNC_STATUS = {
-    State.WRITTEN: "Synced",
-    State.UNCHANGED: "Synced",
-    State.WAITING: "Waiting",
-    State.PARKED: "Parked",
-    State.EXCLUDED: "Excluded",
-}
-
 _QUIET_CAUSES = frozenset({Cause.NOT_QUALIFYING, Cause.DELETED, Cause.ACCOUNT_EXCLUDED})
 """Excluded for these, a record that never showed anything is not touched in Salesforce."""
 
@@ -94,8 +85,7 @@ def express(record: Record) -> None:
         if target.number:
             record.wanted[target.number] = record.bc_number
     if target.has_sync_status and not _stays_quiet(record):
-        record.wanted["BC_Sync_Status__c"] = _SYNC_STATUS[record.state]
-        record.wanted["BC_Sync_Message__c"] = message_text(_message(record)) or None
+        record.wanted.update(sync_fields(record.state, _message(record)))
     record.show_pending = bool(differences(record))
 
 
@@ -107,7 +97,7 @@ def _stays_quiet(record: Record) -> bool:
 
 def _message(record: Record) -> str:
     if record.state in (State.WRITTEN, State.UNCHANGED):
-        return record.message
+        return record.message or str(record.facts.get("notice", ""))
     remedy = f" {record.remedy}" if record.remedy else ""
     return f"{record.message}{remedy}"
 
@@ -129,7 +119,7 @@ def json_value(value: Any) -> Any:
         return value.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
     if isinstance(value, date):
         return value.isoformat()
-    return value if not isinstance(value, Decimal) else value
+    return value
 
 
 @dataclass(slots=True)
@@ -357,8 +347,8 @@ def _undo_creation(
     if answer.id:
         systems.salesforce.delete_records([answer.id])
     message = (
-        f"{label(record)}: writing the status created {target.sobject} {answer.id}, since no record "
-        f"carries the External Id any more; the new record was deleted again."
+        f"{label(record)}: writing the status created {target.sobject} {answer.id}, since no "
+        f"record carries the External Id any more; the new record was deleted again."
     )
     enter_decision(systems, record, Park(Cause.UNEXPECTED_CREATION, message))
     record.show_pending = False

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml_connector.billing.status import OrderChain, account_fields, order_status
+from ml_connector.billing.status import OrderChain, account_fields, account_notice, order_status
 from ml_connector.business_central.models import Customer, CustomerFinancialDetail, parse
+from ml_connector.configuration.fields import incoming
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.identifiers import Kind, State, folded
 from ml_connector.errors import StaleClaim
@@ -226,7 +227,7 @@ def account_status(systems: Systems) -> int:
     customers: dict[str, Customer] = {}
     for row in systems.business_central.rows(
         "customers",
-        select=("id", "number", "displayName", "blocked", "creditLimit", "currencyCode"),
+        select=_account_properties(systems),
     ):
         if str(row["id"]).lower() in linked:
             customers[str(row["id"]).lower()] = parse(Customer, row)
@@ -240,6 +241,16 @@ def account_status(systems: Systems) -> int:
     return differing
 
 
+def _account_properties(systems: Systems) -> tuple[str, ...]:
+    mapped = [
+        mapping.property_name
+        for mapping in systems.policy.fields
+        if mapping.owner == "business_central" and mapping.entity_set == "customers"
+    ]
+    known = ("id", "number", "displayName", "blocked", "creditLimit", "currencyCode")
+    return tuple(dict.fromkeys([*known, *mapped]))
+
+
 def _apply_account(
     systems: Systems,
     record: Record,
@@ -251,14 +262,10 @@ def _apply_account(
     if customer is None or detail is None:
         return False
     before = dict(record.wanted)
+    currency = str(record.facts.get("currency") or systems.org_currency())
     record.bc_number = customer.number or record.bc_number
-    record.wanted.update(
-        account_fields(
-            customer,
-            detail,
-            account_currency=str(record.facts.get("currency") or systems.org_currency()),
-            local_currency=systems.local_currency,
-        )
-    )
+    record.wanted.update(account_fields(customer, detail, currency, systems.local_currency))
+    record.wanted.update(incoming(systems.policy.fields, "customers", customer))
+    record.facts["notice"] = account_notice(currency, systems.local_currency)
     express(record)
     return record.wanted != before

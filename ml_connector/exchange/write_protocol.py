@@ -128,7 +128,7 @@ def claimed(systems: Systems, kind: Kind, keys: Sequence[str]) -> Iterator[Claim
         yield Claims(systems, kind, fences)
     finally:
         with systems.ledger.transaction() as tx:
-            tx.release(kind, list(fences), systems.owner)
+            tx.release(kind, fences, systems.owner)
 
 
 def fresh_record(systems: Systems, kind: Kind, key: str, salesforce_number: str = "") -> Record:
@@ -196,7 +196,7 @@ def candidate_json(candidate: Candidate) -> dict[str, str]:
     return {"bc_id": candidate.bc_id, "bc_number": candidate.bc_number, "name": candidate.name}
 
 
-def audit(
+def audit(  # noqa: PLR0913  # an entry names all of it
     tx: Transaction,
     systems: Systems,
     record: Record,
@@ -324,7 +324,9 @@ def _settle_earlier_attempts(
     return None
 
 
-def _close(systems: Systems, claims: Claims, record: Record, intent: Intent, outcome: str) -> None:
+def _close(
+    systems: Systems, claims: Claims, record: Record, intent: Intent, outcome: IntentOutcome
+) -> None:
     with systems.ledger.transaction() as tx:
         tx.check_fence(record.kind, record.key, claims.fence(record.key))
         tx.close_intent(intent.id, outcome)

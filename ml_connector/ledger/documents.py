@@ -85,6 +85,19 @@ def by_ids(db: Connection, name: str, bc_ids: Iterable[str]) -> dict[str, Docume
     return found
 
 
+def by_numbers(db: Connection, name: str, numbers: Iterable[str]) -> dict[str, list[Document]]:
+    """Return the documents that have one of *numbers*, by number as BC spells it."""
+    found: dict[str, list[Document]] = {}
+    for chunk in chunks(number for number in numbers if number):
+        query = select(*_COLUMNS).where(
+            documents.c.connection == name, documents.c.number.in_(chunk)
+        )
+        for row in db.execute(query):
+            document = _document(row)
+            found.setdefault(document.number, []).append(document)
+    return found
+
+
 def open_page(
     db: Connection, name: str, after: str, due_before: date | None, size: int
 ) -> list[Document]:

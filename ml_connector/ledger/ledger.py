@@ -220,6 +220,13 @@ class ConnectionLedger:
         with self._ledger.reading() as db:
             return record_store.by_column(db, self._name, str(kind), "bc_number", numbers)
 
+    def records_by_reference(
+        self, kind: Kind, references: Iterable[str]
+    ) -> dict[str, list[Record]]:
+        """Return the records whose natural key is one of *references*, by it."""
+        with self._ledger.reading() as db:
+            return record_store.by_column(db, self._name, str(kind), "reference", references)
+
     def find(self, text: str) -> list[Record]:
         """Return the records a person may mean by *text*: an id or number of either system."""
         with self._ledger.reading() as db:
@@ -338,6 +345,11 @@ class ConnectionLedger:
         """Return the documents of *bc_ids* that are known, by id in lower case."""
         with self._ledger.reading() as db:
             return documents.by_ids(db, self._name, bc_ids)
+
+    def documents_by_number(self, numbers: Iterable[str]) -> dict[str, list[Document]]:
+        """Return the known documents that have one of *numbers*, by number as BC spells it."""
+        with self._ledger.reading() as db:
+            return documents.by_numbers(db, self._name, numbers)
 
     def open_documents(self, page_size: int = 500) -> Iterator[list[Document]]:
         """Walk over the documents whose amounts may still move, page by page."""

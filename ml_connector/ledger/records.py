@@ -30,6 +30,7 @@ class Record:
         key: 18-character Salesforce id; for an invoice the BC invoice id.
         salesforce_id: 18-character Salesforce id, "" when there is none.
         bc_id: Id of the partner in BC, lower case; "" while it is not linked.
+        reference: The natural key BC's documents carry: an order's external document number.
         state: Where it stands; `enter` changes it.
         waits_for: What has to exist first, as `{"kind", "salesforce_id"}`.
         candidates: What a person can choose from, as `{"bc_id", "bc_number", "name"}`.
@@ -58,6 +59,7 @@ class Record:
     salesforce_number: str = ""
     bc_id: str = ""
     bc_number: str = ""
+    reference: str = ""
     cause: str = ""
     message: str = ""
     remedy: str = ""

@@ -37,6 +37,7 @@ records = Table(
     Column("salesforce_number", Key, nullable=False),
     Column("bc_id", Key, nullable=False),
     Column("bc_number", Key, nullable=False),
+    Column("reference", Key, nullable=False),
     Column("state", Key, nullable=False),
     Column("cause", Key, nullable=False),
     Column("message", Text, nullable=False),
@@ -60,6 +61,7 @@ records = Table(
     Index("records_by_state", "connection", "kind", "state", "key"),
     Index("records_by_bc_id", "connection", "kind", "bc_id"),
     Index("records_by_bc_number", "connection", "kind", "bc_number"),
+    Index("records_by_reference", "connection", "kind", "reference"),
     Index(
         "records_to_show",
         "connection",
@@ -186,6 +188,7 @@ documents = Table(
     Column("stamp", Text, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Index("documents_by_order", "connection", "order_key"),
+    Index("documents_by_number", "connection", "number"),
     Index(
         "documents_open",
         "connection",

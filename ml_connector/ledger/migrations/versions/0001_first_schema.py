@@ -57,6 +57,7 @@ def _records() -> None:
         sa.Column("salesforce_number", KEY, nullable=False),
         sa.Column("bc_id", KEY, nullable=False),
         sa.Column("bc_number", KEY, nullable=False),
+        sa.Column("reference", KEY, nullable=False),
         sa.Column("state", KEY, nullable=False),
         sa.Column("cause", KEY, nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
@@ -80,6 +81,7 @@ def _records() -> None:
     )
     op.create_index("records_by_bc_id", "records", ["connection", "kind", "bc_id"])
     op.create_index("records_by_bc_number", "records", ["connection", "kind", "bc_number"])
+    op.create_index("records_by_reference", "records", ["connection", "kind", "reference"])
     op.create_index("records_by_state", "records", ["connection", "kind", "state", "key"])
     op.create_index(
         "records_to_show",
@@ -201,6 +203,7 @@ def _documents() -> None:
         sa.Column("is_open", sa.Boolean(), nullable=False),
     )
     op.create_index("documents_by_order", "documents", ["connection", "order_key"])
+    op.create_index("documents_by_number", "documents", ["connection", "number"])
     op.create_index(
         "documents_open",
         "documents",
