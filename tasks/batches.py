@@ -39,7 +39,7 @@ DETAILS_KEPT = 500
 
 
 class BatchesFailed(TransientError):
-    """Some batches could not be written after all retries; the others were."""
+    """Some of a run's work could not be done after all retries; the rest was."""
 
     default_code = "batches_failed"
     default_remedy = "Retry the run once the service answers again; it writes only what is missing."
@@ -169,10 +169,11 @@ class PhaseResult:
         Raises: BatchesFailed.
         """
         if self.faults:
+            first = self.faults[0]
             raise BatchesFailed(
-                f"{len(self.faults)} batch(es) could not be written; first: {self.faults[0]}",
-                system=self.faults[0].system,
-                operation=self.faults[0].operation,
+                f"Not everything could be done, the rest was: {first.message}",
+                system=first.system,
+                operation=first.operation,
             )
 
     def __str__(self) -> str:
@@ -254,15 +255,15 @@ def windows(systems: Systems, keys: Sequence[str]) -> list[Window]:
 
 
 async def settle(phase: Awaitable[PhaseResult]) -> PhaseResult:
-    """Await a phase of a longer run; batches that failed are remembered, not raised.
+    """Await a phase of a longer run; a service that stayed away is remembered, not raised.
 
-    So the next phases still do what does not depend on them.
+    So the next phases still do what does not depend on what is missing.
 
     Raises: whatever else ended the phase, such as refused credentials.
     """
     try:
         return await phase
-    except BatchesFailed as fault:
+    except TransientError as fault:
         return PhaseResult(faults=[fault])
 
 

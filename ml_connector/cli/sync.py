@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from ml_connector.cli.arguments import Json, Name
-from ml_connector.cli.output import Result, run_command
+from ml_connector.cli.output import STUCK, Result, run_command
 from ml_connector.cli.record_tables import counts_table, records_table
+from ml_connector.errors import ConnectorError
 
 if TYPE_CHECKING:
     from ml_connector.exchange.report import SyncReport
@@ -34,11 +35,30 @@ async def sync_connection(name: str) -> Result:
     state = await sync_flow(name, return_state=True)
     outcome: Any = await state.aresult(raise_on_failure=False)
     if isinstance(outcome, BatchesFailed):
-        outcome = await _report_of(name, str(state.state_details.flow_run_id))
-    elif isinstance(outcome, BaseException):
+        report = await _report_of(name, str(state.state_details.flow_run_id))
+        report.exit_code = STUCK
+        return _result(report, outcome)
+    if isinstance(outcome, BaseException):
         raise outcome
-    report: SyncReport = outcome
-    return Result(report.to_json(), report.exit_code, lambda console: say_report(console, report))
+    return _result(outcome, None)
+
+
+def _result(report: SyncReport, fault: ConnectorError | None) -> Result:
+    """Return the result of a run, with the fault of a service that stayed away for a part of it."""
+    document = report.to_json()
+    if fault is not None:
+        document["fault"] = {
+            "code": fault.code,
+            "message": fault.message,
+            "remedy": fault.remedy,
+        }
+
+    def say(console: Console) -> None:
+        say_report(console, report)
+        if fault is not None:
+            console.print(f"{fault.message} {fault.remedy}", markup=False, style="red")
+
+    return Result(document, report.exit_code, say)
 
 
 async def _report_of(name: str, flow_run_id: str) -> SyncReport:
