@@ -62,7 +62,7 @@ def _row(name: str, record: Record) -> dict[str, Any]:
     row["connection"] = name
     for column in ("kind", "key", "state", "cause", "owner"):
         row[column] = str(row[column])
-    for column in ("message", "remedy", "salesforce_number", "bc_number"):
+    for column in ("message", "remedy", "salesforce_number", "bc_number", "reference"):
         row[column] = row[column].replace("\x00", "")
     row["bc_id"] = record.bc_id.lower()
     return row

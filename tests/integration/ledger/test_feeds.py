@@ -129,6 +129,7 @@ def test_documents_are_kept_by_order_and_replaced(ledger: ConnectionLedger) -> N
         ("a", "121.00"),
         ("b", "0.10"),
     ]
+    assert list(ledger.documents_by_number(["PS-B", "PS-C", ""])) == ["PS-B"]
     assert ledger.document_by_bc_id(["B", "C"]) == {"b": found["order"][1]}
 
 

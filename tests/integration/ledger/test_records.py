@@ -30,6 +30,7 @@ def test_every_field_comes_back_as_it_was_stored(
         salesforce_number="00000101",
         bc_id="AbC-1",
         bc_number="S-ORD1",
+        reference="PO 4711",
         waits_for=[{"kind": "item", "salesforce_id": "01t"}],
         candidates=[{"bc_id": "x", "bc_number": "C1", "name": "Żółć & 株式会社"}],
         source_stamp="2026-03-01T12:30:15.000+0000",
@@ -122,14 +123,14 @@ def test_records_are_found_by_any_of_their_names(
     assert ledger.find("S-ORD") == ledger.find("") == []
 
 
-def test_records_are_found_by_bc_id_and_number(
+def test_records_are_found_by_bc_id_number_and_reference(
     ledger: ConnectionLedger, make_record: MakeRecord
 ) -> None:
     """Several records may share a partner; blanks match nothing."""
     save(
         ledger,
-        make_record(1, bc_id="AB", bc_number="C1"),
-        make_record(2, bc_id="ab"),
+        make_record(1, bc_id="AB", bc_number="C1", reference="100"),
+        make_record(2, bc_id="ab", reference="100"),
         make_record(3),
     )
 
@@ -137,6 +138,8 @@ def test_records_are_found_by_bc_id_and_number(
         make_record(1).key,
         make_record(2).key,
     ]
+    shared = ledger.records_by_reference(Kind.ORDER, ["100", "101", ""])
+    assert {reference: len(records) for reference, records in shared.items()} == {"100": 2}
     assert set(ledger.records_by_bc_number(Kind.ORDER, ["C1", "C2", ""])) == {"C1"}
 
 
