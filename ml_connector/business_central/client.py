@@ -21,7 +21,7 @@ from ml_connector.business_central.pacing import Pace, pace_of
 from ml_connector.business_central.settings import BusinessCentralSettings
 from ml_connector.business_central.wire import BusinessCentralWire, Call, OnSend
 from ml_connector.domain.clock import Clock, SystemClock
-from ml_connector.errors import ConfigurationError, ConnectorError, RecordNotFound
+from ml_connector.errors import ConfigurationError, ConnectorError, RecordNotFound, RecordRejected
 
 OPERATIONS_PER_BATCH = 100
 
@@ -107,7 +107,7 @@ class BusinessCentralClient:
     @property
     def requests_made(self) -> int:
         """How many HTTP requests left this client, sign-ins included."""
-        return sum(self._wire.calls.values())
+        return sum(self.calls.values())
 
     @property
     def calls(self) -> dict[tuple[str, str], int]:
@@ -241,17 +241,20 @@ class BusinessCentralClient:
         """Yield each row once whose *field* is one of *values*, whatever their case.
 
         *quote* is False for ids. At most 50 values a call; nothing is called without values.
+        A value that the field cannot hold (no id, or too long a text) finds and spoils nothing.
         """
         if quote:
             wanted = list(dict.fromkeys(value.strip() for value in values if value.strip()))
         else:
-            wanted = list(dict.fromkeys(value.lower() for value in values if value))
+            ids = (value.strip().lower() for value in values)
+            wanted = list(dict.fromkeys(value for value in ids if odata.is_guid(value)))
         folded = {value.casefold() for value in wanted}
         fields = list(dict.fromkeys([*select, field])) if select else []
         seen: set[str] = set()
         for chunk in self._filter_chunks(entity_set, field, wanted, quote, extra_filter):
-            condition = odata.both(odata.or_filter(field, chunk, quoted=quote), extra_filter)
-            for row in self.rows(entity_set, filter=condition, select=fields, expand=expand):
+            for row in self._rows_with(
+                entity_set, field, chunk, quote, (fields, expand, extra_filter)
+            ):
                 key = str(row.get("id") or "")
                 if str(row.get(field) or "").strip().casefold() not in folded or key in seen:
                     continue
@@ -388,14 +391,21 @@ class BusinessCentralClient:
         operations: Sequence[BatchOperation],
         *,
         continue_on_error: bool = True,
+        all_or_nothing: bool = False,
         on_send: OnSend | None = None,
     ) -> dict[str, BatchResult]:
         """Return what BC answered to each operation by its id; one not run or unanswered is absent.
 
         Effect: one POST per 100, each operation in a transaction of its own. Callers that write and
-        must keep the results of each call pass at most 100.
+        must keep the results of each call pass at most 100. With *all_or_nothing* (at most 100) one
+        transaction holds them all; its results count only when every operation succeeded, since BC
+        answers 201 to what it takes back.
         Raises: OutcomeUnknown when the answer to a batch with writes is lost.
         """
+        if all_or_nothing and len(operations) > OPERATIONS_PER_BATCH:
+            raise ValueError(f"one transaction holds at most {OPERATIONS_PER_BATCH} operations")
+        preference = {"Prefer": "odata.continue-on-error"} if continue_on_error else {}
+        headers = {"Isolation": "snapshot"} if all_or_nothing else preference
         results: dict[str, BatchResult] = {}
         for start in range(0, len(operations), OPERATIONS_PER_BATCH):
             chunk = operations[start : start + OPERATIONS_PER_BATCH]
@@ -406,7 +416,7 @@ class BusinessCentralClient:
                     "batch",
                     "POST $batch",
                     body={"requests": [_batch_request(operation) for operation in chunk]},
-                    headers={"Prefer": "odata.continue-on-error"} if continue_on_error else None,
+                    headers=headers or None,
                     is_write=any(operation.method != "GET" for operation in chunk),
                     requests=len(chunk),
                     on_send=on_send,
@@ -419,6 +429,26 @@ class BusinessCentralClient:
 
     def _company_url(self, path: str) -> str:
         return f"{self._wire.root}/companies({self.company().id})/{path}"
+
+    def _rows_with(
+        self,
+        entity_set: str,
+        field: str,
+        values: list[str],
+        quoted: bool,
+        options: tuple[Sequence[str], str, str],
+    ) -> Iterator[dict[str, Any]]:
+        """Yield what one filter finds; when BC refuses a value in it, what the others find."""
+        select, expand, extra_filter = options
+        condition = odata.both(odata.or_filter(field, values, quoted=quoted), extra_filter)
+        try:
+            yield from self.rows(entity_set, filter=condition, select=select, expand=expand)
+        except RecordRejected as error:
+            if error.code != "Application_FilterErrorException":
+                raise
+            half = len(values) // 2
+            for part in (values[:half], values[half:]) if half else ():
+                yield from self._rows_with(entity_set, field, part, quoted, options)
 
     def _filter_chunks(
         self, entity_set: str, field: str, values: list[str], quoted: bool, extra_filter: str

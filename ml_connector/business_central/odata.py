@@ -14,6 +14,13 @@ LONGEST_URL = 8_000
 _FILTER_SYNTAX = re.compile(r"[*?|&<>@]|\.\.")
 """What BC's own filter language may read as an operator inside a string literal."""
 
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def is_guid(text: str) -> bool:
+    """Tell whether *text* can be the id of a record."""
+    return _GUID.fullmatch(text) is not None
+
 
 def literal(text: str) -> str:
     """Return *text* as an OData string literal, quotes included."""

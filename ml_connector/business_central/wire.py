@@ -22,6 +22,9 @@ from ml_connector.proxy import proxy_for
 from ml_connector.tls import trusted_context
 
 TIMEOUTS = httpx.Timeout(connect=10.0, read=120.0, write=120.0, pool=600.0)
+KEEP_ALIVE_SECONDS = 4.0
+"""A connection idle for longer is opened anew: one that the other side is about to close would turn
+a write into an unknown outcome."""
 PATIENCE_SECONDS = 60.0
 """How long one call obeys Retry-After in all before it gives up with RateLimited."""
 BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0)
@@ -180,6 +183,8 @@ def _client(url: str, context: Any, transport: httpx.BaseTransport | None) -> ht
         proxy=proxy or None,
         timeout=TIMEOUTS,
         follow_redirects=False,
-        limits=httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30),
+        limits=httpx.Limits(
+            max_connections=20, max_keepalive_connections=10, keepalive_expiry=KEEP_ALIVE_SECONDS
+        ),
         transport=transport,
     )

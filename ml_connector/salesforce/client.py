@@ -107,7 +107,7 @@ class SalesforceClient:
     @property
     def requests_made(self) -> int:
         """How many HTTP requests left this client, sign-ins included."""
-        return sum(self._wire.calls.values())
+        return sum(self.calls.values())
 
     @property
     def calls(self) -> dict[tuple[str, str], int]:

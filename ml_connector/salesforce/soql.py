@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from urllib.parse import quote as url_quote
 
 IDS_PER_QUERY = 200
-LONGEST_URL = 12_000
-"""Bytes of encoded query text; Salesforce takes 16,384 for address and headers together."""
+LONGEST_LIST = 9_000
+"""Bytes of an encoded IN list; Salesforce takes 16,384 for address and headers together."""
 
 _ESCAPES = str.maketrans(
     {
@@ -57,9 +58,17 @@ def among(field: str, values: Iterable[str]) -> str:
 
 def in_list(values: Sequence[str], *, at_most: int = IDS_PER_QUERY) -> Iterator[list[str]]:
     """Yield *values* without repeats in chunks of *at_most*, so that each query fits a URL."""
-    distinct = list(dict.fromkeys(values))
-    for start in range(0, len(distinct), at_most):
-        yield distinct[start : start + at_most]
+    chunk: list[str] = []
+    length = 0
+    for value in dict.fromkeys(values):
+        added = len(url_quote(f"{quote(value)}, "))
+        if chunk and (len(chunk) == at_most or length + added > LONGEST_LIST):
+            yield chunk
+            chunk, length = [], 0
+        chunk.append(value)
+        length += added
+    if chunk:
+        yield chunk
 
 
 def select(

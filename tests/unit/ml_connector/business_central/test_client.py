@@ -24,6 +24,7 @@ from ml_connector.errors import (
     OutcomeUnknown,
     RateLimited,
     RecordNotFound,
+    RecordRejected,
     TransientError,
 )
 
@@ -199,13 +200,14 @@ def test_ids_are_found_unquoted_with_a_further_condition(
     client: BusinessCentralClient, tenant: Any
 ) -> None:
     """Ids have no quotes and no case; a further condition is joined with `and`."""
-    tenant.answers = [(200, {"value": [{"orderId": "abc", "id": "1"}]}, {})]
+    one, two = COMPANY, COMPANY.replace("a", "b")
+    tenant.answers = [(200, {"value": [{"orderId": one, "id": "1"}]}, {})]
 
     rows = list(
         client.find_by(
             "salesInvoices",
             "orderId",
-            ["ABC", "def"],
+            [one.upper(), two, "no id at all", ""],
             quote=False,
             expand="salesInvoiceLines",
             extra_filter="status ne 'Draft'",
@@ -214,7 +216,7 @@ def test_ids_are_found_unquoted_with_a_further_condition(
 
     assert len(rows) == 1
     params = tenant.requests[0].url.params
-    assert params["$filter"] == "(orderId eq abc or orderId eq def) and (status ne 'Draft')"
+    assert params["$filter"] == (f"(orderId eq {one} or orderId eq {two}) and (status ne 'Draft')")
     assert params["$expand"] == "salesInvoiceLines"
 
 
@@ -222,6 +224,33 @@ def test_nothing_is_called_without_values(client: BusinessCentralClient, tenant:
     """No values, no request."""
     assert list(client.find_by("items", "number", ["", " "])) == []
     assert tenant.requests == []
+
+
+def test_a_value_the_field_cannot_hold_spoils_no_other(
+    client: BusinessCentralClient, tenant: Any
+) -> None:
+    """BC refuses the whole filter; the others are still found."""
+    refused = (400, said("Application_FilterErrorException"), {})
+    tenant.answers = [
+        refused,
+        (200, {"value": [{"id": "1", "number": "A"}]}, {}),
+        refused,
+        refused,
+        (200, {"value": [{"id": "2", "number": "C"}]}, {}),
+    ]
+
+    rows = list(client.find_by("items", "number", ["A", "B" * 99, "C"]))
+
+    assert [row["id"] for row in rows] == ["1", "2"]
+    assert len(tenant.requests) == 5
+
+
+def test_another_refusal_of_a_filter_is_told(client: BusinessCentralClient, tenant: Any) -> None:
+    """Only a value too long is known to find nothing."""
+    tenant.answers = [(400, said("BadRequest"), {})]
+
+    with pytest.raises(RecordRejected):
+        list(client.find_by("items", "number", ["A"]))
 
 
 def test_addresses_stay_short(client: BusinessCentralClient, tenant: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from urllib.parse import quote as url_quote
 
 import pytest
 
@@ -51,6 +52,17 @@ def test_in_lists_are_cut_without_repeats() -> None:
     chunks = list(soql.in_list([f"{n}" for n in range(201)] + ["0"]))
 
     assert [len(chunk) for chunk in chunks] == [200, 1]
+
+
+def test_in_lists_of_long_values_are_cut_by_length() -> None:
+    """Two hundred long texts would not fit an address."""
+    chunks = list(soql.in_list([f"{n}{'ø' * 50}" for n in range(200)]))
+
+    assert sum(len(chunk) for chunk in chunks) == 200
+    assert all(
+        len(url_quote(soql.among("Id", chunk))) <= soql.LONGEST_LIST + 50 for chunk in chunks
+    )
+    assert list(soql.in_list([])) == []
 
 
 def test_a_select_is_put_together() -> None:
