@@ -78,7 +78,7 @@ def prepare_items(systems: Systems, keys: Sequence[str]) -> Prepared:
             continue
         record.salesforce_number = product.product_code or product.name or ""
         record.source_stamp = content_digest(rows[key])
-        record.shown = shown_fields(rows[key])
+        record.shown = shown_fields(rows[key], record.wanted)
         external = (product.bc_item_id or "").lower()
         decision = plan_item(
             product,

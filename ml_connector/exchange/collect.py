@@ -39,9 +39,9 @@ def content_digest(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(encode(dict(sorted(content.items())))).hexdigest()[:32]
 
 
-def shown_fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the BC_ fields of a Salesforce row: what the record shows now."""
-    return {name: value for name, value in row.items() if name.startswith("BC_")}
+def shown_fields(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a Salesforce row shows of BC: the BC_ fields, and the mapped ones in *wanted*."""
+    return {name: value for name, value in row.items() if name.startswith("BC_") or name in wanted}
 
 
 def poll_salesforce(
@@ -68,7 +68,7 @@ def poll_salesforce(
             if record is None or record.source_stamp != digest:
                 changes.append(_change(sobject, key, row, digest))
             if record is not None and _looks_different(record, row):
-                record.shown = shown_fields(row)
+                record.shown = shown_fields(row, record.wanted)
                 record.show_pending = True
                 reshown.append(record)
         newest = _stamp(page[-1])

@@ -96,7 +96,7 @@ def prepare_contacts(systems: Systems, keys: Sequence[str]) -> Prepared:
             continue
         record.salesforce_number = person_name(contact)
         record.source_stamp = content_digest(rows[key])
-        record.shown = shown_fields(rows[key])
+        record.shown = shown_fields(rows[key], record.wanted)
         record.facts["account_id"] = contact.account_id or ""
         decision = _decide(systems, contact, record, window)
         if isinstance(decision, Create | Update) or (

@@ -145,7 +145,7 @@ def _note_source(
 ) -> None:
     record.salesforce_number = account.account_number or account.name or ""
     record.source_stamp = content_digest(row)
-    record.shown = shown_fields(row)
+    record.shown = shown_fields(row, record.wanted)
     record.facts["currency"] = account.currency_iso_code or systems.org_currency()
 
 

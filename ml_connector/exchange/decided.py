@@ -26,7 +26,7 @@ from ml_connector.exchange.write_protocol import (
     audit_decision,
     enter_decision,
 )
-from ml_connector.ledger.records import Record
+from ml_connector.ledger.records import Intent, Record
 from ml_connector.ledger.transaction import Transaction
 
 
@@ -52,13 +52,26 @@ def store_decided(
 
     Effect: one ledger transaction; an audit entry for each record whose standing changed.
     """
+    settled = [each for each in decided if isinstance(each.decision, Link | Unchanged)]
+    intents = _unresolved(systems, settled)
     with systems.ledger.transaction() as tx:
         for each in decided:
             _store(tx, systems, each)
+        for intent in intents:
+            tx.close_intent(intent.id, "adopted", bc_id=intent.bc_id)
         tx.finish_changes(
             "salesforce", sobject, [each.record.key for each in decided], up_to_id=up_to
         )
     return tuple(Outcome.of(each.record) for each in decided)
+
+
+def _unresolved(systems: Systems, decided: Sequence[Decided]) -> list[Intent]:
+    """Return earlier attempts that a look into BC has answered: the record is there and equal."""
+    if not decided:
+        return []
+    kind = decided[0].record.kind
+    found = systems.ledger.intents(kind, [each.record.key for each in decided])
+    return [intent for intents in found.values() for intent in intents if intent.sent_at]
 
 
 def _store(tx: Transaction, systems: Systems, each: Decided) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ml_connector.business_central.client import BatchOperation
 from ml_connector.business_central.models import (
     Customer,
     Item,
@@ -18,9 +19,19 @@ from ml_connector.business_central.models import (
 from ml_connector.business_central.models import parse as parse_bc
 from ml_connector.configuration.fields import outgoing
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Create, Decision, Exclude, Link, Need, Park, Unchanged
+from ml_connector.domain.decision import (
+    Create,
+    Decision,
+    Exclude,
+    Link,
+    Need,
+    Park,
+    Unchanged,
+    Update,
+    Wait,
+)
 from ml_connector.domain.identifiers import Kind, State, folded
-from ml_connector.errors import TransientError
+from ml_connector.errors import ConcurrentEdit, OutcomeUnknown, TransientError
 from ml_connector.exchange.chains import Chain, read_chains
 from ml_connector.exchange.collect import content_digest, due_keys, mark_changed, shown_fields
 from ml_connector.exchange.customers import poll_orders, read_customers
@@ -39,10 +50,13 @@ from ml_connector.exchange.write_protocol import (
     claimed,
     enter_decision,
     fresh_record,
+    store_decision,
     write_once,
 )
 from ml_connector.ledger.records import Intent, Record
+from ml_connector.orders.changes import HandedOver, plan_change
 from ml_connector.orders.mapping import (
+    LINES,
     ItemFacts,
     OrderContext,
     agreed,
@@ -97,11 +111,15 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
             continue
         record.salesforce_number = order.order_number or ""
         record.source_stamp = content_digest(rows[key])
-        record.shown = shown_fields(rows[key])
+        record.shown = shown_fields(rows[key], record.wanted)
         record.facts["account_id"] = order.account_id or ""
         context = _context(systems, order, window)
         if record.bc_id:
-            decided.append(_decide_linked(systems, record, order, context, window))
+            linked = _decide_linked(systems, record, order, context, window)
+            if isinstance(linked.decision, Update):
+                plans.append(_planned(record, order, rows[key], linked.decision, up_to, context))
+            else:
+                decided.append(linked)
             continue
         decision = plan_order(
             order,
@@ -112,24 +130,26 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
             matches_condition=key in window.conditioned,
         )
         if isinstance(decision, Create):
-            plans.append(
-                Planned(
-                    Kind.ORDER,
-                    key,
-                    record.salesforce_number,
-                    decision,
-                    order,
-                    up_to,
-                    rows[key],
-                    context=context,
-                )
-            )
+            plans.append(_planned(record, order, rows[key], decision, up_to, context))
         else:
             decided.append(_kept(systems, record, order, context, decision))
     outcomes = store_decided(systems, "Order", decided, up_to)
     adopted = [each.record.key for each in decided if isinstance(each.decision, Link)]
     mark_changed(systems, STATUS_ENTITY, adopted, "adopted")
     return Prepared(tuple(plans), outcomes)
+
+
+def _planned(
+    record: Record,
+    order: Order,
+    row: Mapping[str, Any],
+    decision: Create | Update,
+    up_to: int,
+    context: OrderContext,
+) -> Planned:
+    return Planned(
+        Kind.ORDER, record.key, record.salesforce_number, decision, order, up_to, row, context
+    )
 
 
 def _kept(
@@ -165,43 +185,36 @@ def _order_facts(systems: Systems, order: Order, context: OrderContext) -> dict[
 def _decide_linked(
     systems: Systems, record: Record, order: Order, context: OrderContext, window: _Window
 ) -> Decided:
-    """Decide about an Order that was handed over: compared again, edited, or withdrawn."""
+    """Decide about an Order that was handed over: edited, withdrawn, or compared again."""
     chain = window.chains.get(record.key, Chain())
-    changed = _changed_since(systems, record, order, context)
-    if changed is not None:
-        return Decided(record, changed)
-    differs = None
-    if chain.order is not None:
-        differs = total_difference(order, chain.order, systems.policy.orders)
-    elif record.cause == Cause.TOTAL_DIFFERS and not chain.invoices:
-        differs = Park(Cause.TOTAL_DIFFERS, record.message)
-    decision: Decision = differs or Unchanged(record.bc_id, record.bc_number)
-    facts = {**_order_facts(systems, order, context), "compare_pending": False}
-    if not context.customer:
-        facts.pop("customer_id")
-    return Decided(record, decision, facts=facts)
+    change = _plan_change(systems, record, order, context, window)
+    if not isinstance(change, Unchanged):
+        return Decided(record, change)
+    mapped = _can_be_mapped(order, context)
+    differs = total_difference(order, chain.order, systems.policy.orders) if chain.order else None
+    facts = {"compare_pending": False}
+    if mapped:
+        facts |= _order_facts(systems, order, context)
+        record.reference = str(facts["reference"])
+    sent = agreed(order, context, systems.policy.orders) if mapped else None
+    return Decided(record, differs or change, facts=facts, sent=sent)
 
 
-def _changed_since(
-    systems: Systems, record: Record, order: Order, context: OrderContext
-) -> Park | None:
-    """Return how the Order changed in Salesforce since it was handed over; None when it did not."""
-    if order.status_code == "Draft":
-        return Park(
-            Cause.WITHDRAWN_AFTER_HAND_OVER,
-            f"Order {record.salesforce_number} was set back to {order.status} after it became "
-            f"{record.bc_number} in Business Central.",
-        )
-    if record.sent is None or not _can_be_mapped(order, context):
-        return None
-    now = agreed(order, context, systems.policy.orders)
-    names = [name for name in now if name in record.sent and now[name] != record.sent[name]]
-    if not names:
-        return None
-    return Park(
-        Cause.EDITED_AFTER_HAND_OVER,
-        f"Order {record.salesforce_number} was edited in Salesforce after it became "
-        f"{record.bc_number} in Business Central: {', '.join(sorted(names))}.",
+def _plan_change(
+    systems: Systems, record: Record, order: Order, context: OrderContext, window: _Window
+) -> Update | Unchanged | Park | Wait | Exclude:
+    chain = window.chains.get(record.key, Chain())
+    if record.sent is None:
+        return Unchanged(record.bc_id, record.bc_number)
+    invoiced = any(
+        invoice.id in chain.posted and invoice.status != "Canceled" for invoice in chain.invoices
+    )
+    return plan_change(
+        order,
+        HandedOver(record.bc_id, record.bc_number, record.sent, chain.order, invoiced),
+        context=context,
+        policy=systems.policy.orders,
+        matches_condition=record.key in window.conditioned,
     )
 
 
@@ -251,13 +264,7 @@ def _read_window(
         and qualification(order, policy, matches_condition=key in window.conditioned) is None
     ]
     window.found = find_documents(systems, [order_reference(order, policy) for order in new])
-    compared = [
-        record
-        for key, record in records.items()
-        if record.bc_id
-        and key in orders
-        and (record.state is State.PARKED or record.facts.get("compare_pending"))
-    ]
+    compared = [record for key, record in records.items() if record.bc_id and key in orders]
     window.chains = read_chains(systems, compared)
     return window
 
@@ -343,12 +350,10 @@ def write_orders(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
     with claimed(systems, Kind.ORDER, [plan.key for plan in plans]) as claims:
         for plan in plans:
             record = planned_record(systems, plan)
-            if record.bc_id:
+            if record.bc_id and isinstance(plan.decision, Create):
                 outcomes.append(Outcome.of(record))
                 continue
-            outcome, trouble = write_once(
-                systems, claims, record, _creation(systems, plan), _finisher(systems, plan)
-            )
+            outcome, trouble = _write_order(systems, claims, record, plan)
             outcomes.append(outcome)
             fault = fault or trouble
         outcomes = _compare_unread(systems, claims, plans, outcomes)
@@ -356,6 +361,97 @@ def write_orders(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
     if fault is not None:
         raise fault
     return outcomes
+
+
+def _write_order(
+    systems: Systems, claims: Claims, record: Record, plan: Planned
+) -> tuple[Outcome, TransientError | None]:
+    finish = _finisher(systems, plan)
+    if isinstance(plan.decision, Create):
+        return write_once(systems, claims, record, _creation(systems, plan), finish)
+    try:
+        return write_once(systems, claims, record, _edit(systems, plan), finish)
+    except ConcurrentEdit:
+        message = f"Order {plan.number}: its sales order is being edited in Business Central."
+        return store_decision(systems, record, Park(Cause.CONCURRENT_EDIT, message)), None
+
+
+def _edit(systems: Systems, plan: Planned) -> Write:
+    """Return the edit of a handed-over order: header and lines in one transaction.
+
+    The header's ETag guards all of it, so that an edit that came through is never repeated.
+    """
+    decision = plan.decision
+    if not isinstance(decision, Update):
+        raise ValueError("only an update edits")
+    bc = systems.business_central
+    reference = order_reference(plan.source, systems.policy.orders)
+
+    def read() -> SalesOrder:
+        row = bc.fetch("salesOrders", decision.bc_id, expand="salesOrderLines")
+        return parse_bc(SalesOrder, row)
+
+    def send(on_send: Callable[[], None]) -> Written:
+        operations = _edit_operations(systems, decision, reference)
+        results = bc.batch(
+            operations, continue_on_error=False, all_or_nothing=True, on_send=on_send
+        )
+        for operation in operations:
+            result = results.get(operation.id)
+            error = result.error("edit of salesOrders", is_write=True) if result else None
+            if error is not None:
+                raise error
+        if len(results) < len(operations):
+            raise OutcomeUnknown(
+                "Business Central answered to a part of the edit only", system="business_central"
+            )
+        try:
+            after = read()
+        except TransientError as lost:
+            raise OutcomeUnknown(
+                f"the edit was accepted, reading it back failed: {lost.message}",
+                system="business_central",
+            ) from lost
+        return Written(after.id, after.number, after)
+
+    def look(_: Intent) -> Written | Park | None:
+        return None
+
+    return Write(
+        "update", decision.bc_id, decision.changes, send, look, decision.before, decision.rule
+    )
+
+
+def _edit_operations(systems: Systems, decision: Update, reference: str) -> list[BatchOperation]:
+    bc = systems.business_central
+    header = {name: value for name, value in decision.changes.items() if name != LINES}
+    order_url = bc.batch_url("salesOrders", decision.bc_id)
+    operations = [
+        BatchOperation(
+            id="header",
+            method="PATCH",
+            url=order_url,
+            body=header or {"externalDocumentNumber": reference},
+            headers={"If-Match": decision.etag},
+        )
+    ]
+    for place, line in enumerate(decision.changes.get(LINES, ())):
+        name = f"line{place}"
+        body = {key: value for key, value in line.items() if key not in ("id", "etag", "delete")}
+        if "id" not in line:
+            url = f"{order_url}/salesOrderLines"
+            operations.append(BatchOperation(id=name, method="POST", url=url, body=body))
+            continue
+        operations.append(
+            BatchOperation(
+                id=name,
+                method="DELETE" if line.get("delete") else "PATCH",
+                url=bc.batch_url("salesOrderLines", line["id"]),
+                body=None if line.get("delete") else body,
+                headers={"If-Match": line["etag"]},
+            )
+        )
+    return operations
 
 
 def _creation(systems: Systems, plan: Planned) -> Write:

@@ -17,7 +17,7 @@ def planned_record(systems: Systems, plan: Planned) -> Record:
     record = fresh_record(systems, plan.kind, plan.key, plan.number)
     record.salesforce_number = plan.number
     record.source_stamp = content_digest(plan.row)
-    record.shown = shown_fields(plan.row)
+    record.shown = shown_fields(plan.row, record.wanted)
     record.last_seen_at = systems.clock.now()
     return record
 

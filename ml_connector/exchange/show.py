@@ -379,7 +379,7 @@ def _reread_lost(
             flag_deleted_in_salesforce(systems, claims, record)
             result.refused += 1
             continue
-        record.shown = shown_fields(row)
+        record.shown = shown_fields(row, record.wanted)
         present.append(record)
     return present
 
