@@ -230,7 +230,7 @@ def test_a_value_the_field_cannot_hold_spoils_no_other(
     client: BusinessCentralClient, tenant: Any
 ) -> None:
     """BC refuses the whole filter; the others are still found."""
-    refused = (400, said("Application_FilterErrorException"), {})
+    refused: tuple[int, Any, dict[str, str]] = (400, said("Application_FilterErrorException"), {})
     tenant.answers = [
         refused,
         (200, {"value": [{"id": "1", "number": "A"}]}, {}),
