@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ml_connector.domain.identifiers import Kind
@@ -282,13 +282,3 @@ def _erasures(db: Connection, name: str) -> list[tuple[int, int]]:
         for text in db.scalars(query)
         for first, last in decode(text.encode()).get("sequences", [])
     ]
-
-
-def count(db: Connection, name: str) -> int:
-    """Return how many entries the chain has."""
-    return (
-        db.scalar(
-            select(func.count(audit_entries.c.sequence)).where(audit_entries.c.connection == name)
-        )
-        or 0
-    )

@@ -39,6 +39,20 @@ def test_a_lost_connection_is_transient_and_heals(
         assert ledger.counts() == {"order": {"waiting": 1}}
 
 
+@pytest.mark.postgres
+def test_a_database_that_is_gone_is_transient(postgres_server: object) -> None:
+    """A server that refuses new connections while running: the next run tries again."""
+    name = postgres_server.new_database()  # type: ignore[attr-defined]  # of the fixture
+    drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+    with Ledger.open(postgres_server.url(name)) as store:  # type: ignore[attr-defined]  # of the fixture
+        postgres_server.execute(drop)  # type: ignore[attr-defined]  # of the fixture
+
+        with pytest.raises(TransientError) as raised:
+            store.ping()
+
+    assert raised.value.code == "ledger_unreachable"
+
+
 def test_a_locked_file_is_transient(tmp_path: Path, make_record: Callable[..., Record]) -> None:
     """Another process that never lets go makes us give up, not lose anything."""
     url = f"sqlite:///{tmp_path / 'ledger.db'}"

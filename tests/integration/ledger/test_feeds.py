@@ -105,7 +105,7 @@ def document(bc_id: str, **values: Any) -> Document:
         "bc_id": bc_id,
         "doc_type": "invoice",
         "order_key": "order",
-        "number": f"PS-{bc_id}",
+        "number": f"PS-{bc_id}".upper(),
         "status": "Open",
         "total": Decimal("121.00"),
         "remaining": Decimal("121.00"),
