@@ -101,12 +101,14 @@ class _Admin:
         if request.method == "POST":
             body = await _object(request)
             _only(body, {"by_seconds", "to", "freeze"})
+            if body.get("freeze"):
+                clock.freeze()
             if "by_seconds" in body:
                 clock.move(by=timedelta(seconds=float(body["by_seconds"])))
             if "to" in body:
                 clock.move(to=datetime.fromisoformat(body["to"]))
-            if "freeze" in body:
-                (clock.freeze if body["freeze"] else clock.run)()
+            if body.get("freeze") is False:
+                clock.run()
         return _json({"now": clock.now(), "frozen": clock.frozen})
 
     async def latency(self, request: Request) -> Response:
