@@ -1,6 +1,7 @@
 """The one table that turns an answer of Business Central into an error class.
 
-Decided by `error.code` first, then by status; message texts are shown, never read.
+Decided by the few statuses that hold for any content, then by `error.code`, then by status;
+message texts are shown, never read.
 """
 
 from __future__ import annotations
@@ -58,9 +59,19 @@ CODES: dict[str, type[ConnectorError]] = {
     "Application_FilterErrorException": RecordRejected,
     "Application_CallbackNotAllowed": RecordRejected,
     "Authentication_InvalidCredentials": AuthenticationError,
-    "Unknown": RecordRejected,
 }
-"""By error code, whatever the status: a duplicate key comes with 400 or 409."""
+"""By error code: a duplicate key comes with 400 or 409. "Unknown" is none: the status decides."""
+
+DECIDING_STATUSES: dict[int, type[ConnectorError]] = {
+    401: AuthenticationError,
+    408: TransientError,
+    412: ConcurrentEdit,
+    429: RateLimited,
+    502: TransientError,
+    503: TransientError,
+    504: TransientError,
+}
+"""By status, whatever the code: what these say holds for any content."""
 
 FAMILIES: dict[str, type[ConnectorError]] = {
     "Application_": RecordRejected,
@@ -75,21 +86,14 @@ STATUSES: dict[int, type[ConnectorError]] = {
     307: ConfigurationError,
     308: ConfigurationError,
     400: RecordRejected,
-    401: AuthenticationError,
     403: ConfigurationError,
     404: RecordNotFound,
     405: ContractError,
-    408: TransientError,
     409: TransientError,
-    412: ConcurrentEdit,
     413: ContractError,
     415: ContractError,
-    429: RateLimited,
     500: TransientError,
     501: ContractError,
-    502: TransientError,
-    503: TransientError,
-    504: TransientError,
 }
 """By status, when the code is unknown or there is none."""
 
@@ -122,6 +126,8 @@ def error_class(status: int, code: str, *, is_write: bool = False) -> type[Conne
     """Return the class for an answer with *status* and error *code* ("" for none)."""
     if is_write and _says_nothing_about_a_write(status, code):
         return OutcomeUnknown
+    if status in DECIDING_STATUSES:
+        return DECIDING_STATUSES[status]
     if code == "Internal_ServerError" and status == 400:
         return RecordRejected if is_write else ConfigurationError
     if code in CODES:

@@ -252,7 +252,7 @@ class CountryRegion(Entity):
 
     code: Text = ""
     display_name: Text = ""
-    address_format: Text = ""
+    address_format: EnumText = ""
     last_modified_date_time: BlankableInstant = None
 
 

@@ -28,9 +28,18 @@ CORRELATION = "a1b2c3d4-0000-1111-2222-333344445555"
 @pytest.mark.parametrize(("code", "expected"), faults.CODES.items())
 def test_each_error_code_has_its_class(code: str, expected: type[ConnectorError]) -> None:
     """A code decides whatever the status: a duplicate key comes with 400 or 409."""
-    for status in (400, 401, 404, 409, 412, 500, 503):
+    for status in (400, 404, 409, 500):
         for is_write in (False, True):
             assert faults.error_class(status, code, is_write=is_write) is expected
+
+
+@pytest.mark.parametrize(("status", "expected"), faults.DECIDING_STATUSES.items())
+@pytest.mark.parametrize("code", ["", "Unknown", "Application_DialogException"])
+def test_some_statuses_decide_whatever_the_code(
+    status: int, expected: type[ConnectorError], code: str
+) -> None:
+    """A call turned away is never a fault of the record it carried."""
+    assert faults.error_class(status, code) is expected
 
 
 @pytest.mark.parametrize(("beginning", "expected"), faults.FAMILIES.items())
@@ -40,7 +49,7 @@ def test_each_family_of_codes_has_its_class(beginning: str, expected: type[Conne
 
 
 @pytest.mark.parametrize(("status", "expected"), faults.STATUSES.items())
-@pytest.mark.parametrize("code", ["", "Internal_SomethingNew"])
+@pytest.mark.parametrize("code", ["", "Internal_SomethingNew", "Unknown"])
 def test_each_status_has_its_class_for_a_read(
     status: int, expected: type[ConnectorError], code: str
 ) -> None:
@@ -54,6 +63,9 @@ def test_each_status_has_its_class_for_a_read(
         (408, "", OutcomeUnknown),
         (500, "", OutcomeUnknown),
         (500, "Internal_ServerError", OutcomeUnknown),
+        (500, "Unknown", OutcomeUnknown),
+        (400, "Unknown", RecordRejected),
+        (500, "Application_DialogException", RecordRejected),
         (502, "", OutcomeUnknown),
         (502, "Internal_TenantUnavailable", OutcomeUnknown),
         (503, "", OutcomeUnknown),
