@@ -1,6 +1,7 @@
 """What people of the org do: a salesperson's and an administrator's acts."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -318,6 +319,20 @@ class OrgSystem:
         if "." not in permission:
             access.granted.add(permission)
         return {"withdrawn": sorted(access.withdrawn), "granted": sorted(access.granted)}
+
+    def do_make_not_unique(self, field: str) -> dict[str, Any]:
+        """Lets an external id field (Object.Field) hold a value several times."""
+        name, _, column_name = field.partition(".")
+        kind = self._type(name)
+        column = kind.find(column_name)
+        if column is None or not column.custom:
+            raise AdminError(f"{field} is no custom field")
+        columns = self.org.package.fields[kind.name]
+        self.org.package.fields[kind.name] = [
+            replace(c, unique=False) if c.name == column.name else c for c in columns
+        ]
+        self.org.refresh(rebuild=True)
+        return {"field": field, "unique": False}
 
     def do_add_order_status(self, label: str, category: str = "Draft") -> dict[str, Any]:
         """Adds an order status of category Draft or Activated."""

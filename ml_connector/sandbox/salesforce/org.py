@@ -91,7 +91,7 @@ class SalesforceOrg:
         """The present position of a switch."""
         return self.frame.switches[name]
 
-    def refresh(self) -> None:
+    def refresh(self, *, rebuild: bool = False) -> None:
         """Follows switches and deployed metadata with the describe model."""
         shape = (
             bool(self.switch("multi_currency")),
@@ -100,7 +100,7 @@ class SalesforceOrg:
             id(self.package),
         )
         self.integration_user.access.profile = self.switch("integration_profile")
-        if shape == self._shape:
+        if shape == self._shape and not rebuild:
             return
         self._shape = shape
         self.schema = standard_schema(

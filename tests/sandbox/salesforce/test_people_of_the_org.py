@@ -1,0 +1,71 @@
+"""What a salesperson and an administrator do, and what it leaves."""
+
+from typing import Any
+
+
+def test_a_merge_keeps_the_winner_and_its_new_records(org: Any, draft: str, shop: Any) -> None:
+    """The loser is deleted with its master named; orders and contacts move over."""
+    winner = org.create("Account", Name="Winner", BC_Customer_Id__c="w")
+    contact = org.create("Contact", LastName="x", AccountId=shop.account)
+    org.act("merge_accounts", winner=winner, losers=[shop.account], fields={"Phone": "1"})
+    assert org.read("Order", draft)["AccountId"] == winner
+    assert org.read("Contact", contact)["AccountId"] == winner
+    assert org.read("Account", winner)["Phone"] == "1"
+    soql = f"SELECT MasterRecordId, IsDeleted FROM Account WHERE Id = '{shop.account}'"
+    (loser,) = org.query(soql, "queryAll")["records"]
+    assert (loser["MasterRecordId"], loser["IsDeleted"]) == (winner, True)
+
+
+def test_a_deleted_account_takes_its_records_and_brings_them_back(
+    org: Any, draft: str, shop: Any
+) -> None:
+    """Contacts and draft orders with their lines go and return together."""
+    contact = org.create("Contact", LastName="x", AccountId=shop.account)
+    org.act("delete", sobject="Account", record=shop.account)
+    for sobject in ("Contact", "Order", "OrderItem"):
+        assert org.query(f"SELECT COUNT() FROM {sobject}")["totalSize"] == 0
+    org.act("undelete", record=shop.account)
+    assert org.read("Contact", contact)["AccountId"] == shop.account
+    assert org.read("Order", draft)["TotalAmount"] == 10
+
+
+def test_an_emptied_bin_leaves_nothing(org: Any) -> None:
+    """Records removed for good are in no feed and not in queryAll."""
+    record_id = org.create("Account", Name="x")
+    org.call("DELETE", f"/sobjects/Account/{record_id}")
+    org.act("empty_recycle_bin")
+    assert org.query("SELECT Id FROM Account", "queryAll")["totalSize"] == 0
+    assert org.refusal("GET", f"/sobjects/Account/{record_id}") == (404, "NOT_FOUND")
+
+
+def test_a_rep_writes_under_their_own_name(org: Any, shop: Any) -> None:
+    """Acts are another user's writes than the integration's."""
+    last = org.admin.get("/writes").json()["last"]
+    order = org.act(
+        "create_order",
+        account=shop.account,
+        lines=[{"product": "B-1", "quantity": 2}],
+        activate=True,
+    )
+    assert (order["StatusCode"], order["TotalAmount"]) == ("Activated", 5)
+    entries = org.admin.get("/writes", params={"since": last}).json()["writes"]
+    assert {entry["who"] for entry in entries} == {"rep@acme.example"}
+    assert order["CreatedById"] == org.read("Order", order["Id"])["CreatedById"]
+
+
+def test_a_snapshot_brings_everything_back(org: Any) -> None:
+    """Records, sessions and counters are as they were."""
+    record_id = org.create("Account", Name="x")
+    org.admin.post("/snapshot", json={"name": "mine"}).raise_for_status()
+    org.call("DELETE", f"/sobjects/Account/{record_id}")
+    org.admin.post("/restore", json={"name": "mine"}).raise_for_status()
+    assert org.read("Account", record_id)["Name"] == "x"
+
+
+def test_products_in_use_stay(org: Any, draft: str, shop: Any) -> None:
+    """What an order refers to cannot be deleted; a new name shows on its prices."""
+    for path in (f"/sobjects/Product2/{shop.product}", f"/sobjects/PricebookEntry/{shop.entry}"):
+        assert org.refusal("DELETE", path) == (400, "DELETE_FAILED")
+    org.call("PATCH", f"/sobjects/Product2/{shop.product}", {"Name": "Big bolt"})
+    assert org.read("PricebookEntry", shop.entry)["Name"] == "Big bolt"
+    assert draft
