@@ -239,7 +239,16 @@ def _is_done(now: Body, base: Body, bc_order: SalesOrder) -> bool:
     header = _changed_header(now, base)
     return all(
         _same(name, value, _header_value(bc_order, name)) for name, value in header.items()
-    ) and _lines_equal(now[LINES], bc_order)
+    ) and _lines_equal(_completed(now, base), bc_order)
+
+
+def _completed(now: Body, base: Body) -> list[dict[str, Any]]:
+    """Return the lines as they are now, with the texts they dropped as ""."""
+    agreed_lines = dict(zip(base.get(ITEM_IDS) or [], base.get(LINES) or [], strict=False))
+    return [
+        {**line, **_changed_line(line, agreed_lines.get(item_id, line))}
+        for item_id, line in _numbered(now)
+    ]
 
 
 def _lines_equal(lines: Sequence[Body], bc_order: SalesOrder) -> bool:

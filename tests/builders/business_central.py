@@ -82,7 +82,7 @@ def item(**properties: Any) -> Item:
     return parse(Item, record | properties)
 
 
-def line(number: int = 1, **properties: Any) -> dict[str, Any]:
+def line(number: int = 1, /, **properties: Any) -> dict[str, Any]:
     """Return a document line: two of the default item at 10.00."""
     record: dict[str, Any] = {
         "id": guid(0x1000 + number),
@@ -127,7 +127,7 @@ def sales_order(*lines: dict[str, Any], **properties: Any) -> SalesOrder:
     return parse(SalesOrder, record | _totals(lines) | properties)
 
 
-def invoice(number: int = 1, *lines: dict[str, Any], **properties: Any) -> SalesInvoice:
+def invoice(number: int = 1, /, *lines: dict[str, Any], **properties: Any) -> SalesInvoice:
     """Return a posted, unpaid invoice of the default order over 20.00."""
     lines = lines or (line(),)
     totals = _totals(lines)
@@ -152,7 +152,7 @@ def invoice(number: int = 1, *lines: dict[str, Any], **properties: Any) -> Sales
     return parse(SalesInvoice, record | totals | properties)
 
 
-def shipment(number: int = 1, **properties: Any) -> SalesShipment:
+def shipment(number: int = 1, /, **properties: Any) -> SalesShipment:
     """Return a posted shipment of the default order."""
     record = {
         "id": guid(0x3000 + number),
@@ -164,7 +164,7 @@ def shipment(number: int = 1, **properties: Any) -> SalesShipment:
     return parse(SalesShipment, record | properties)
 
 
-def credit_memo(number: int = 1, **properties: Any) -> SalesCreditMemo:
+def credit_memo(number: int = 1, /, **properties: Any) -> SalesCreditMemo:
     """Return a posted credit memo of 5.00 applied to the first invoice."""
     record = {
         "id": guid(0x4000 + number),

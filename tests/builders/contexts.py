@@ -43,7 +43,7 @@ def order_context(
     items: Mapping[str, ItemFacts | None] | None = None,
     **values: Any,
 ) -> OrderContext:
-    """Return a context in which the default order can be written; with *need* it has no customer."""
+    """Return a context in which the default order can be written; *need*: it has no customer."""
     found = None if need is not None else customer_found or customer()
     defaults: dict[str, Any] = {
         "customer": found,

@@ -71,7 +71,7 @@ def price_entry(**fields: Any) -> PricebookEntry:
     return parse(PricebookEntry, record | fields)
 
 
-def order_item(number: int = 1, **fields: Any) -> OrderItem:
+def order_item(number: int = 1, /, **fields: Any) -> OrderItem:
     """Return line *number*: two of the default product at 10.00."""
     record: dict[str, Any] = {
         "Id": salesforce_id("802", number),
