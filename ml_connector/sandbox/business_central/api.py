@@ -239,9 +239,9 @@ class Api:
         company = self._company
         options = read_options(target.entity, given)
         if target.row is not None:
-            out = {"@odata.context": self._context(call, target, options.select) + "/$entity"}
-            out |= expanded(company, target.entity, target.row, options)
-            return Reply(200, out, {"etag": company.etag(target.row)})
+            one: Row = {"@odata.context": self._context(call, target, options.select) + "/$entity"}
+            one |= expanded(company, target.entity, target.row, options)
+            return Reply(200, one, {"etag": company.etag(target.row)})
         if target.single:
             return Reply(204)
         rows = rows_of(company, target.entity, options, target.base)
@@ -249,7 +249,7 @@ class Api:
             return Reply(200, text=str(len(rows)), media_type="text/plain")
         size = page_size(call.header("prefer"))
         page = page_of(rows, target.entity.key, options, size)
-        out = {"@odata.context": self._context(call, target, options.select)}
+        out: Row = {"@odata.context": self._context(call, target, options.select)}
         if options.count:
             out["@odata.count"] = page.total
         out["value"] = [expanded(company, target.entity, row, options) for row in page.rows]

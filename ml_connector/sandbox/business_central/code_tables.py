@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from ml_connector.sandbox.business_central.company import Company, is_blank
 from ml_connector.sandbox.business_central.date_formula import add_formula
-from ml_connector.sandbox.business_central.entities import BLANK_GUID, ENTITIES
+from ml_connector.sandbox.business_central.entities import BLANK_GUID
 from ml_connector.sandbox.business_central.entry import (
     Validate,
     commit_entered,
@@ -93,7 +93,7 @@ def creator(entity: str) -> Callable[[Company, Entered, Row | None], Row]:
 
     def create(company: Company, entered: Entered, _parent: Row | None = None) -> Row:
         row = blank_coded(company, entity)
-        enter(company, ENTITIES[entity], row, entered, _RULES.get(entity, {}))
+        enter(company, row, entered, _RULES.get(entity, {}))
         if not row["code"]:
             raise missing("code")
         if entity == "currencies" and row["code"] == company.identity.local_currency:
@@ -109,7 +109,7 @@ def changer(entity: str) -> Callable[[Company, Row, Entered], None]:
 
     def change(company: Company, row: Row, entered: Entered) -> None:
         work = dict(row)
-        enter(company, ENTITIES[entity], work, entered, _RULES.get(entity, {}))
+        enter(company, work, entered, _RULES.get(entity, {}))
         if "code" in work:
             if not work["code"]:
                 raise missing("code")
@@ -143,7 +143,7 @@ def create_variant(company: Company, entered: Entered, parent: Row | None = None
     row = company.blank_row("itemVariants")
     if parent is not None:
         row["itemId"], row["itemNumber"] = parent["id"], parent["number"]
-    enter(company, ENTITIES["itemVariants"], row, entered, _VARIANT_RULES)
+    enter(company, row, entered, _VARIANT_RULES)
     if is_blank(row["itemId"]):
         raise missing("itemId")
     if not row["code"]:
@@ -203,7 +203,7 @@ def create_default_dimension(company: Company, entered: Entered, parent: Row | N
     if parent is not None:
         row["parentId"] = parent["id"]
         row["parentType"] = "Customer" if "balanceDue" in parent else "Item"
-    enter(company, ENTITIES["defaultDimensions"], row, entered, _DEFAULT_RULES)
+    enter(company, row, entered, _DEFAULT_RULES)
     if is_blank(row["dimensionId"]) or is_blank(row["parentId"]):
         raise missing("dimensionId")
     for other in company.table("defaultDimensions").find("parentId", row["parentId"]):
@@ -215,7 +215,7 @@ def create_default_dimension(company: Company, entered: Entered, parent: Row | N
 def change_default_dimension(company: Company, row: Row, entered: Entered) -> None:
     """PATCH of a default dimension."""
     work = dict(row)
-    enter(company, ENTITIES["defaultDimensions"], work, entered, _DEFAULT_RULES)
+    enter(company, work, entered, _DEFAULT_RULES)
     commit_entered(company, "defaultDimensions", row, work)
 
 
@@ -241,7 +241,7 @@ def _set_value(by: str) -> Validate:
 
 
 def _set_dimension(by: str) -> Validate:
-    def rule(company: Company, row: Row, value: str, seen: set[str]) -> None:
+    def rule(company: Company, row: Row, value: str, _seen: set[str]) -> None:
         table = company.table("dimensions")
         found = table.rows.get(value) if by == "id" else table.first("code", value)
         if found is None:
@@ -273,7 +273,7 @@ def create_dimension_set_line(company: Company, entered: Entered, parent: Row | 
         raise business_rule("The dimensions of a posted document cannot be changed.")
     row = company.blank_row("dimensionSetLines")
     row["id"], row["parentId"] = BLANK_GUID, parent["id"]
-    enter(company, ENTITIES["dimensionSetLines"], row, entered, _SET_RULES)
+    enter(company, row, entered, _SET_RULES)
     if is_blank(row["id"]) or is_blank(row["valueId"]):
         raise missing("valueId")
     for other in company.table("dimensionSetLines").find("parentId", parent["id"]):
@@ -286,7 +286,7 @@ def create_dimension_set_line(company: Company, entered: Entered, parent: Row | 
 def change_dimension_set_line(company: Company, row: Row, entered: Entered) -> None:
     """PATCH of a dimension set line: only its value."""
     work = dict(row)
-    enter(company, ENTITIES["dimensionSetLines"], work, entered, _SET_RULES)
+    enter(company, work, entered, _SET_RULES)
     commit_entered(company, "dimensionSetLines", row, work)
 
 
@@ -304,7 +304,7 @@ def plain_changer(entity: str) -> Callable[[Company, Row, Entered], None]:
 
     def change(company: Company, row: Row, entered: Entered) -> None:
         work = dict(row)
-        enter(company, ENTITIES[entity], work, entered, {})
+        enter(company, work, entered, {})
         commit_entered(company, entity, row, work)
 
     return change

@@ -11,7 +11,7 @@ from ml_connector.sandbox.business_central.documents import (
     total_document,
     total_line,
 )
-from ml_connector.sandbox.business_central.entities import BLANK_GUID, ENTITIES, HEADERS
+from ml_connector.sandbox.business_central.entities import BLANK_GUID, HEADERS
 from ml_connector.sandbox.business_central.entry import Validate, enter, only_id
 from ml_connector.sandbox.business_central.faults import business_rule, field_rule
 from ml_connector.sandbox.business_central.masters import check_item_groups, item_unit
@@ -113,7 +113,7 @@ def _line_type(_company: Company, line: Row, value: str, seen: set[str]) -> None
     line["lineType"] = value
 
 
-def _object_number(company: Company, line: Row, value: str, seen: set[str]) -> None:
+def _object_number(company: Company, line: Row, value: str, _seen: set[str]) -> None:
     if line.get("_v"):
         raise business_rule("The lineObjectNumber of a line cannot be changed.")
     if not value:
@@ -151,9 +151,9 @@ def _quantity(company: Company, line: Row, value: Decimal, _seen: set[str]) -> N
             raise field_rule("The quantity cannot be less than what was shipped.")
         line["shipQuantity"] = value - line["shippedQuantity"]
         line["invoiceQuantity"] = value - line["invoicedQuantity"]
-    if value != line["quantity"] and line.get("_priced") and line["lineType"] == "Item":
-        if company.switches["quantity_resets_price"]:
-            price_line(company, line)
+    priced = line["lineType"] == "Item" and line["_priced"] and value != line["quantity"]
+    if priced and company.switches["quantity_resets_price"]:
+        price_line(company, line)
     line["quantity"] = value
 
 
@@ -318,7 +318,7 @@ def create_line(company: Company, header: Row, entered: Entered, *, total: bool 
     kind = KINDS[header["_kind"]]
     check_open(header)
     line = new_line(company, kind.lines, header["id"])
-    enter(company, ENTITIES[kind.lines], line, entered, _RULES)
+    enter(company, line, entered, _RULES)
     if not line["sequence"]:
         line["sequence"] = next_sequence(company, kind.lines, header["id"])
     if line["lineType"] in GOODS and not line["lineObjectNumber"] and line["quantity"]:
@@ -339,7 +339,7 @@ def change_line(company: Company, line: Row, entered: Entered) -> None:
         item = company.row("items", work["itemId"])
         if item is not None and item["blocked"]:
             raise field_rule(f"Blocked must be equal to 'No' in Item: No.={item['number']}.")
-    enter(company, ENTITIES[line["_lines"]], work, entered, _RULES)
+    enter(company, work, entered, _RULES)
     total_line(company, header, work)
     changed = {name: value for name, value in work.items() if line.get(name) != value}
     company.update(line["_lines"], line, changed)

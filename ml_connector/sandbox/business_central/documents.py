@@ -12,7 +12,7 @@ from ml_connector.sandbox.business_central.company import (
     wire_date,
 )
 from ml_connector.sandbox.business_central.date_formula import add_formula
-from ml_connector.sandbox.business_central.entities import BLANK_DATE, BLANK_GUID, ENTITIES
+from ml_connector.sandbox.business_central.entities import BLANK_DATE, BLANK_GUID
 from ml_connector.sandbox.business_central.entry import (
     Validate,
     check_country,
@@ -218,7 +218,7 @@ def _invoice_rule(by: str) -> Validate:
     return rule
 
 
-def _reprice(company: Company, row: Row) -> None:
+def _reprice(_company: Company, row: Row) -> None:
     row["_reprice"] = True
 
 
@@ -278,7 +278,7 @@ def new_header(company: Company, entity: str) -> Row:
 def create_header(company: Company, entity: str, entered: Entered) -> Row:
     """Insert a document without lines."""
     row = new_header(company, entity)
-    enter(company, ENTITIES[entity], row, entered, _RULES)
+    enter(company, row, entered, _RULES)
     if is_blank(row["customerId"]):
         raise business_rule('A "customerNumber" or a "customerId" must be provided.')
     if row["billToCustomerId"] == row["customerId"]:
@@ -309,7 +309,7 @@ def change_header(
     elif row["status"] != "Draft":
         check_open(row)
     work = dict(row)
-    enter(company, ENTITIES[row["_kind"]], work, entered, _RULES)
+    enter(company, work, entered, _RULES)
     due = work["_reprice"]
     work["_reprice"] = False
     commit_entered(company, row["_kind"], row, work)

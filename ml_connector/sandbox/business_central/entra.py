@@ -162,8 +162,8 @@ class Entra:
     def _check_scope(self, scope: str) -> None:
         if not scope:
             raise TokenRefusal(400, "invalid_request", 900144, "'scope' is missing.")
-        resource, _, name = scope.split()[0].rpartition("/")
-        if name != ".default" or len(scope.split()) > 1:
+        resource, _, name = scope.partition(" ")[0].rpartition("/")
+        if name != ".default" or " " in scope.strip():
             raise TokenRefusal(
                 400, "invalid_scope", 1002012, f"The scope {scope} is not valid for this grant."
             )

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ml_connector.sandbox.business_central.company import Company, is_blank
-from ml_connector.sandbox.business_central.entities import BLANK_GUID, ENTITIES, Entity
+from ml_connector.sandbox.business_central.entities import BLANK_GUID, ENTITIES
 from ml_connector.sandbox.business_central.faults import (
     business_rule,
     field_rule,
-    missing,
     relation,
 )
 from ml_connector.sandbox.business_central.tables import Row
@@ -18,9 +17,7 @@ Validate = Callable[[Company, Row, Any, set[str]], None]
 """(company, row being filled, stored value, fields entered so far) -> the row is changed."""
 
 
-def enter(
-    company: Company, entity: Entity, row: Row, entered: Entered, rules: dict[str, Validate]
-) -> None:
+def enter(company: Company, row: Row, entered: Entered, rules: dict[str, Validate]) -> None:
     """Validate each field in the order received; a rule sets what the field brings along."""
     seen: set[str] = set()
     for field, raw in entered:
@@ -139,12 +136,6 @@ def email(_company: Company, row: Row, value: str, _seen: set[str]) -> None:
         if not (name and at and domain) or " " in address:
             raise business_rule(f'The email address "{address}" is not valid.')
     row["email"] = value
-
-
-def required_text(company: Company, entity: str, row: Row, field: str) -> None:
-    """Refuse a row whose required text is blank."""
-    if not str(row[field]).strip():
-        raise missing(field)
 
 
 def commit_entered(company: Company, entity: str, row: Row, work: Row) -> list[str]:

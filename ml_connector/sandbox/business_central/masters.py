@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from ml_connector.sandbox.business_central.company import Company, is_blank, option
-from ml_connector.sandbox.business_central.entities import BLANK, BLANK_GUID, ENTITIES
+from ml_connector.sandbox.business_central.entities import BLANK, BLANK_GUID
 from ml_connector.sandbox.business_central.entry import (
     Validate,
     commit_entered,
@@ -44,7 +44,7 @@ def _salesperson(company: Company, row: Row, value: str, _seen: set[str]) -> Non
     row["salespersonCode"] = value
 
 
-def _name(company: Company, row: Row, value: str, _seen: set[str]) -> None:
+def _name(_company: Company, row: Row, value: str, _seen: set[str]) -> None:
     if not value.strip():
         if row.get("_v"):
             raise business_rule('The blank "displayName" is not allowed.')
@@ -76,7 +76,7 @@ def create_customer(company: Company, entered: Entered, _parent: Row | None = No
     """Create a customer, with its company contact."""
     row = company.blank_row("customers")
     row |= {"_group": "", "_sales": Decimal(0), "_contact": ""}
-    enter(company, ENTITIES["customers"], row, entered, _CUSTOMER_RULES)
+    enter(company, row, entered, _CUSTOMER_RULES)
     if not row["displayName"].strip():
         raise business_rule('A "displayName" must be provided.')
     row["number"] = company.manual_number("customers", row["number"])
@@ -124,7 +124,7 @@ def add_company_contact(company: Company, customer: Row, *, number: str = "") ->
 def change_customer(company: Company, row: Row, entered: Entered) -> None:
     """PATCH of a customer; a new number renames it everywhere."""
     work = dict(row)
-    enter(company, ENTITIES["customers"], work, entered, _CUSTOMER_RULES)
+    enter(company, work, entered, _CUSTOMER_RULES)
     before = row["number"]
     if work["number"] != before:
         if not work["number"]:
@@ -198,7 +198,7 @@ def create_contact(company: Company, entered: Entered, _parent: Row | None = Non
     """Create a contact; a person hangs under its company contact by companyNumber."""
     row = company.blank_row("contacts") | {"_customer": ""}
     row["contactBusinessRelation"] = "None"
-    enter(company, ENTITIES["contacts"], row, entered, _CONTACT_RULES)
+    enter(company, row, entered, _CONTACT_RULES)
     if not row["displayName"].strip():
         raise business_rule('A "displayName" must be provided.')
     row["number"] = company.manual_number("contacts", row["number"])
@@ -215,7 +215,7 @@ def create_contact(company: Company, entered: Entered, _parent: Row | None = Non
 def change_contact(company: Company, row: Row, entered: Entered) -> None:
     """PATCH of a contact; a customer's company contact hands its address on to the customer."""
     work = dict(row)
-    enter(company, ENTITIES["contacts"], work, entered, _CONTACT_RULES)
+    enter(company, work, entered, _CONTACT_RULES)
     before = row["number"]
     if work["number"] != before:
         company.manual_number("contacts", work["number"])
@@ -302,7 +302,7 @@ def create_item(company: Company, entered: Entered, _parent: Row | None = None) 
     if any(field.name == "inventory" for field, _ in entered):
         raise business_rule("Inventory cannot be changed during on insert.")
     row = company.blank_row("items") | {"_entries": False}
-    enter(company, ENTITIES["items"], row, entered, _ITEM_RULES)
+    enter(company, row, entered, _ITEM_RULES)
     row["number"] = company.manual_number("items", row["number"])
     if company.switches["templates"]:
         apply_item_template(company, row)
@@ -348,7 +348,7 @@ def item_unit(company: Company, item: Row, code: str) -> Row | None:
 def change_item(company: Company, row: Row, entered: Entered) -> None:
     """PATCH of an item."""
     work = dict(row)
-    enter(company, ENTITIES["items"], work, entered, _ITEM_RULES)
+    enter(company, work, entered, _ITEM_RULES)
     if work["number"] != row["number"]:
         if not work["number"]:
             raise business_rule("The number of an item cannot be emptied.")

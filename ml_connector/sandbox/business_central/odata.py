@@ -217,10 +217,7 @@ def rows_of(
 ) -> list[Row]:
     """All rows that the filter takes, in order; `base` restricts to the rows of a parent."""
     selection = compiled(company, entity, options)
-    if base is None:
-        candidates = _candidates(company, entity, selection)
-    else:
-        candidates = base
+    candidates = _candidates(company, entity, selection) if base is None else base
     test = selection.test if selection is not None else None
     rows = list(candidates) if test is None else [row for row in candidates if test(row)]
     for name, descending in reversed(options.orderby):

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from ml_connector.sandbox.business_central.company import Company, is_blank
-from ml_connector.sandbox.business_central.entities import BLANK_GUID, ENTITIES
+from ml_connector.sandbox.business_central.entities import BLANK_GUID
 from ml_connector.sandbox.business_central.entry import Validate, commit_entered, enter
 from ml_connector.sandbox.business_central.faults import business_rule
 from ml_connector.sandbox.business_central.tables import Row
@@ -76,7 +76,7 @@ def create_payment(company: Company, entered: Entered, parent: Row | None = None
     row["postingDate"] = company.today()
     if parent is not None:
         row["journalId"], row["journalDisplayName"] = parent["id"], parent["code"]
-    enter(company, ENTITIES["customerPayments"], row, entered, _RULES)
+    enter(company, row, entered, _RULES)
     if is_blank(row["journalId"]):
         raise business_rule("Give a journal ID to write a journal line.")
     if not row["lineNumber"]:
@@ -93,5 +93,5 @@ def change_payment(company: Company, row: Row, entered: Entered) -> None:
     names = {field.name for field, _ in entered}
     if names & {"customerId", "customerNumber"}:
         work["customerId"], work["customerNumber"] = BLANK_GUID, ""
-    enter(company, ENTITIES["customerPayments"], work, entered, _RULES)
+    enter(company, work, entered, _RULES)
     commit_entered(company, "customerPayments", row, work)

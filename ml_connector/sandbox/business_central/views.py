@@ -58,7 +58,7 @@ def _balance_due(company: Company, row: Row) -> Decimal:
     return balance(company, row["id"])
 
 
-def _remaining(company: Company, row: Row) -> Any:
+def _remaining(_company: Company, row: Row) -> Any:
     if not row["_posted"]:
         return row["totalAmountIncludingTax"]
     return row["_remaining"]
