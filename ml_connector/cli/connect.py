@@ -86,7 +86,7 @@ async def _require_free_organization(name: str, organization_id: str) -> None:
 async def saved_connections() -> list[tuple[str, Connection]]:
     """Return every saved connection with its name."""
     from prefect import get_client
-    from prefect.exceptions import ObjectNotFound
+    from prefect.exceptions import PrefectHTTPStatusError
 
     from blocks import Connection
 
@@ -94,7 +94,9 @@ async def saved_connections() -> list[tuple[str, Connection]]:
     async with get_client() as client:
         try:
             documents = await client.read_block_documents_by_type(slug)
-        except ObjectNotFound:
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != 404:  # no connection was ever saved
+                raise
             return []
     names = [document.name for document in documents if document.name]
     return [(name, await Connection.aload(name)) for name in names]

@@ -80,4 +80,7 @@ async def _told(
     except ConnectorError as error:
         console.print(f"{error.message}\n{error.remedy}", markup=False, style="red")
         return 1, f"demo: failed, {error.code}"
+    except Exception as error:  # noqa: BLE001  # the outermost loop: the last line must come
+        console.print_exception()
+        return 1, f"demo: failed, unexpected {type(error).__name__}"
     return verdict
