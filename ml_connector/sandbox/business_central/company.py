@@ -2,12 +2,14 @@
 
 import base64
 import contextlib
+import os
 import pickle
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from typing import Any
 
 from ml_connector.sandbox.business_central.entities import (
@@ -87,7 +89,8 @@ class Company:
     @staticmethod
     def new_id() -> str:
         """A fresh record id."""
-        return str(uuid.uuid4())
+        text = os.urandom(16).hex()
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
     def seeded_id(self, *parts: str) -> str:
         """The id a loaded record gets: the same in every run."""
@@ -139,9 +142,7 @@ class Company:
 
     def blank_row(self, entity: str) -> Row:
         """A row with every field at its blank value and a new id."""
-        row: Row = {name: field.blank for name, field in ENTITIES[entity].fields.items()}
-        row[ENTITIES[entity].key] = self.new_id()
-        return row
+        return {**_blank(entity), ENTITIES[entity].key: self.new_id()}
 
     def insert(self, entity: str, row: Row) -> Row:
         """Add a row with a stamp and a version."""
@@ -351,6 +352,12 @@ class Company:
 
 _MERGED = ("created", "updated")
 _OPERATIONS = {"created": "create", "updated": "update", "deleted": "delete"}
+
+
+@cache
+def _blank(entity: str) -> Row:
+    """Every field of a set at its blank value."""
+    return {name: field.blank for name, field in ENTITIES[entity].fields.items()}
 
 
 def wire_time(moment: datetime) -> str:

@@ -3,9 +3,9 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 from urllib.parse import unquote_plus
 
 from ml_connector.sandbox.business_central.company import Company
@@ -34,6 +34,7 @@ _KNOWN = {
     "company",
     "tenant",
 }
+_ONE_EACH = ("customerFinancialDetails", "agedAccountsReceivables")
 _PAGE_SIZE = re.compile(r"odata\.maxpagesize\s*=\s*\"?(\d+)", re.IGNORECASE)
 
 
@@ -56,7 +57,7 @@ class Options:
 class Page:
     """Rows of one page and how to go on."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     total: int
     next_token: str | None
 
@@ -199,6 +200,29 @@ def page_size(prefer: str) -> int:
     return min(max(1, int(match[1])), LARGEST_PAGE)
 
 
+class OnePerCustomer(Sequence[Row]):
+    """The rows of a set with one row per customer, calculated when they are looked at."""
+
+    def __init__(self, company: Company, entity: str, customers: list[Row]) -> None:
+        self._company = company
+        self._entity = entity
+        self._customers = customers
+
+    def __len__(self) -> int:
+        return len(self._customers)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Row]: ...
+
+    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
+        if isinstance(place, slice):
+            return derived_rows(self._company, self._entity, self._customers[place])
+        return derived_rows(self._company, self._entity, [self._customers[place]])[0]
+
+
 def compiled(company: Company, entity: Entity, options: Options) -> Compiled | None:
     """The filter of the options, compiled."""
     if options.filter is None:
@@ -214,9 +238,12 @@ def compiled(company: Company, entity: Entity, options: Options) -> Compiled | N
 
 def rows_of(
     company: Company, entity: Entity, options: Options, base: list[Row] | None
-) -> list[Row]:
+) -> Sequence[Row]:
     """All rows that the filter takes, in order; `base` restricts to the rows of a parent."""
     selection = compiled(company, entity, options)
+    if base is None and selection is None and not options.orderby and entity.name in _ONE_EACH:
+        customers = list(company.table("customers").in_order())
+        return OnePerCustomer(company, entity.name, customers)
     candidates = _candidates(company, entity, selection) if base is None else base
     test = selection.test if selection is not None else None
     rows = list(candidates) if test is None else [row for row in candidates if test(row)]
@@ -271,7 +298,7 @@ def _derived_candidates(company: Company, entity: Entity, selection: Compiled | 
     return derived_rows(company, entity.name, customers.in_order())
 
 
-def page_of(rows: list[Row], key: str, options: Options, size: int) -> Page:
+def page_of(rows: Sequence[Row], key: str, options: Options, size: int) -> Page:
     """One page of the rows: $skip, $top, and the server's own page size."""
     start, given_out = options.skip, 0
     if options.skiptoken is not None:
@@ -291,7 +318,7 @@ def _write_token(place: int, given_out: int, last: str) -> str:
     return base64.urlsafe_b64encode(f"{place}|{given_out}|{last}".encode()).decode().rstrip("=")
 
 
-def _read_token(token: str, rows: list[Row], key: str) -> tuple[int, int]:
+def _read_token(token: str, rows: Sequence[Row], key: str) -> tuple[int, int]:
     """Where to go on: after the last row given out, or at its old place when it is gone."""
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
