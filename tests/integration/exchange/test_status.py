@@ -1,0 +1,168 @@
+"""What a clerk does in BC shows on the Order and the Account after the next sync."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ml_connector.domain.clock import SystemClock
+
+
+@pytest.fixture
+def handed_over(connected: Any) -> Any:
+    """A connection whose first sync is done."""
+    connected.sync()
+    return connected
+
+
+def some_orders(connected: Any, count: int) -> list[dict[str, Any]]:
+    """Return handed-over Orders in the company's own currency, oldest first."""
+    found = [
+        row
+        for row in connected.salesforce("Order")
+        if row.get("BC_Order_Id__c") and row["CurrencyIsoCode"] == "USD"
+    ]
+    return sorted(found, key=lambda row: row["OrderNumber"])[:count]
+
+
+def shown(connected: Any, order: dict[str, Any]) -> dict[str, Any]:
+    """Return the Order as Salesforce shows it now."""
+    (row,) = connected.salesforce("Order", Id=order["Id"])
+    return row
+
+
+def money(value: Any) -> Decimal:
+    """Return an amount of a row as a Decimal."""
+    return Decimal(str(value))
+
+
+def test_shipment_invoice_and_payments_show_on_the_order(handed_over: Any) -> None:
+    """Shipped, partly paid and paid show with BC's own amounts, each after the next sync."""
+    (order,) = some_orders(handed_over, 1)
+    number = order["BC_Order_Number__c"]
+    handed_over.act("business-central", "ship", order=number)
+    handed_over.sync()
+    row = shown(handed_over, order)
+    assert (row["BC_Order_Status__c"], row["BC_Payment_Status__c"]) == ("Shipped", "Not Invoiced")
+    assert money(row["BC_Shipped_Percent__c"]) == 100
+
+    handed_over.act("business-central", "invoice", order=number)
+    handed_over.sync()
+    (invoice,) = handed_over.business_central("salesInvoices", orderNumber=number)
+    total = money(invoice["totalAmountIncludingTax"])
+    row = shown(handed_over, order)
+    assert row["BC_Order_Status__c"] == "Invoiced"
+    assert row["BC_Invoice_Numbers__c"] == invoice["number"]
+    assert money(row["BC_Invoiced_Amount__c"]) == money(row["BC_Open_Amount__c"]) == total
+    assert money(row["BC_Paid_Amount__c"]) == 0
+
+    handed_over.act("business-central", "pay", invoice=invoice["number"], amount="1.00")
+    handed_over.sync()
+    row = shown(handed_over, order)
+    assert money(row["BC_Open_Amount__c"]) == total - 1
+    assert money(row["BC_Paid_Amount__c"]) == 1
+
+    handed_over.act("business-central", "pay", invoice=invoice["number"])
+    handed_over.sync()
+    row = shown(handed_over, order)
+    assert row["BC_Payment_Status__c"] == "Paid"
+    assert money(row["BC_Open_Amount__c"]) == 0
+    assert money(row["BC_Paid_Amount__c"]) == total
+
+
+def test_draft_invoices_of_linked_orders_are_posted_once(handed_over: Any) -> None:
+    """A draft becomes a posted invoice even when the answer to the posting is lost."""
+    orders = some_orders(handed_over, 3)
+    for order in orders:
+        handed_over.act("business-central", "draft_invoice", order=order["BC_Order_Number__c"])
+    handed_over.fault(
+        "business-central", method="POST", path=r"Microsoft\.NAV\.post", drop="after", times=2
+    )
+
+    handed_over.sync_through_faults()
+    handed_over.sync()
+
+    for order in orders:
+        row = shown(handed_over, order)
+        invoices = [
+            each
+            for each in handed_over.business_central("salesInvoices")
+            if each["externalDocumentNumber"] == order["OrderNumber"]
+        ]
+        assert [each["status"] for each in invoices] == ["Open"]
+        assert row["BC_Invoice_Numbers__c"] == invoices[0]["number"]
+        assert money(row["BC_Invoiced_Amount__c"]) == money(invoices[0]["totalAmountIncludingTax"])
+
+
+def test_a_deleted_order_is_canceled_and_an_invoiced_one_is_not(handed_over: Any) -> None:
+    """Gone from BC means canceled only when no invoice came of it."""
+    deleted, invoiced = some_orders(handed_over, 2)
+    handed_over.act("business-central", "delete_order", order=deleted["BC_Order_Number__c"])
+    handed_over.act("business-central", "ship_and_invoice", order=invoiced["BC_Order_Number__c"])
+
+    handed_over.sync()
+
+    assert shown(handed_over, deleted)["BC_Order_Status__c"] == "Canceled"
+    assert shown(handed_over, invoiced)["BC_Order_Status__c"] == "Invoiced"
+
+
+def test_a_credit_memo_reduces_what_is_invoiced(handed_over: Any) -> None:
+    """A credit applied to the invoice shows as less invoiced, not as paid."""
+    (order,) = some_orders(handed_over, 1)
+    number = order["BC_Order_Number__c"]
+    handed_over.act("business-central", "ship_and_invoice", order=number)
+    handed_over.sync()
+    (invoice,) = handed_over.business_central("salesInvoices", orderNumber=number)
+    total = money(invoice["totalAmountIncludingTax"])
+    handed_over.act("business-central", "credit", invoice=invoice["number"], amount="1.00")
+
+    handed_over.sync()
+
+    row = shown(handed_over, order)
+    credits = [
+        money(memo["totalAmountIncludingTax"])
+        for memo in handed_over.business_central("salesCreditMemos")
+    ]
+    assert len(credits) == 1
+    assert money(row["BC_Invoiced_Amount__c"]) == total - credits[0]
+    assert money(row["BC_Paid_Amount__c"]) == 0
+
+
+def test_account_shows_balance_overdue_credit_limit_and_block(handed_over: Any) -> None:
+    """The Account carries BC's balance once something is invoiced, and that it is blocked."""
+    (order,) = some_orders(handed_over, 1)
+    (account,) = handed_over.salesforce("Account", Id=order["AccountId"])
+    number = account["BC_Customer_Number__c"]
+    handed_over.act("business-central", "ship_and_invoice", order=order["BC_Order_Number__c"])
+    handed_over.act("business-central", "set_credit_limit", customer=number, amount="5000")
+    handed_over.act("business-central", "block_customer", customer=number, blocked="Ship")
+
+    handed_over.sync()
+
+    (account,) = handed_over.salesforce("Account", Id=order["AccountId"])
+    row = shown(handed_over, order)
+    assert money(account["BC_Balance__c"]) == money(row["BC_Open_Amount__c"])
+    assert money(account["BC_Credit_Limit__c"]) == 5000
+    assert account["BC_Blocked__c"] == "Ship"
+
+
+def test_an_invoice_past_due_shows_as_overdue(handed_over: Any) -> None:
+    """Going overdue moves nothing in BC; the sweep by date notices it."""
+    (order,) = some_orders(handed_over, 1)
+    number = order["BC_Order_Number__c"]
+    handed_over.act("business-central", "ship_and_invoice", order=number)
+    handed_over.sync()
+    (invoice,) = handed_over.business_central("salesInvoices", orderNumber=number)
+    yesterday = (SystemClock().now() - timedelta(days=1)).date().isoformat()
+    handed_over.act(
+        "business-central",
+        "edit",
+        entity="salesInvoices",
+        record=invoice["number"],
+        fields={"dueDate": yesterday},
+    )
+
+    handed_over.sync()
+
+    assert shown(handed_over, order)["BC_Payment_Status__c"] == "Overdue"
