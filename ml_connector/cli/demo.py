@@ -18,6 +18,7 @@ from ml_connector.cli.local_stack import LocalStack
 from ml_connector.errors import ConnectorError
 
 INTERRUPTED = 130
+LOG_WIDTH = 140
 
 
 def demo(
@@ -33,8 +34,9 @@ def demo(
 
     Needs no account and no network. Everything it starts ends with it.
     """
-    console = Console(highlight=False)
-    staying = sys.stdout.isatty() if stay is None else stay
+    on_terminal = sys.stdout.isatty()
+    console = Console(highlight=False, soft_wrap=False, width=None if on_terminal else LOG_WIDTH)
+    staying = on_terminal if stay is None else stay
     folder = Path(tempfile.mkdtemp(prefix="ml-connector-demo-"))
     stack = LocalStack(folder)
     code = 1

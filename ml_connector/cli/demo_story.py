@@ -44,6 +44,8 @@ class Story:
         self.ui_url = f"http://127.0.0.1:{port}"
         self._port = port
         home = stack.folder / "prefect"
+        temporary = stack.folder / "tmp"
+        temporary.mkdir()
         self._environment = bare_environment(
             {
                 **QUIET,
@@ -54,6 +56,7 @@ class Story:
                 "PREFECT_SERVER_UI_API_URL": f"{self.ui_url}/api",
                 "PREFECT_WORKER_QUERY_SECONDS": "2",
                 "PYTHONUNBUFFERED": "1",
+                "TMPDIR": str(temporary),
             }
         )
 
@@ -248,13 +251,18 @@ class Story:
         self._console.print(demo_tables.orders(after["shown"]))
         self._console.print(demo_tables.counts(after["counts"]))
         if after["records"]:
-            self._step("What waits, is parked or is left out, and who can cure it")
-            self._console.print(demo_tables.records(after["records"]))
+            self._step("What waits or is parked, and who can cure it")
+            self._console.print(demo_tables.needing_someone(after["records"]))
+            excluded = after["counts"].get("excluded", 0)
+            self._console.print(
+                f"    {excluded} more are left out by a rule: ml-connector status lists them"
+            )
         self._step("Both sides compared through their own APIs, without the connector's ledger")
         self._console.print(demo_tables.money(found))
         for difference in found.differences:
             self._console.print(f"    {difference}", markup=False, style="red")
-        self._console.print(f"    Runs {self.ui_url}/runs · Artifacts {self.ui_url}/artifacts")
+        self._console.print(f"    Runs       {self.ui_url}/runs")
+        self._console.print(f"    Artifacts  {self.ui_url}/artifacts")
 
     def _verdict(self, found: Agreement, seconds: float) -> tuple[int, str]:
         differences = len(found.differences)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from rich.table import Table
@@ -38,10 +39,16 @@ def orders(rows: Sequence[Mapping[str, Any]]) -> Table:
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="right" if 3 <= place <= 6 else "left")
     for row in rows[:_ROWS]:
-        table.add_row(*(Text("" if row[name] is None else str(row[name])) for name in _SHOWN))
+        table.add_row(*(Text(_shown(row[name])) for name in _SHOWN))
     if len(rows) > _ROWS:
-        table.add_row(Text(f"… {len(rows) - _ROWS} more", style="dim"))
+        table.caption = f"and {len(rows) - _ROWS} more"
     return table
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:,.2f}"
+    return "" if value is None else str(value)
 
 
 def counts(by_state: Mapping[str, int]) -> Text:
@@ -49,9 +56,9 @@ def counts(by_state: Mapping[str, int]) -> Text:
     return Text("    " + ", ".join(f"{by_state.get(state, 0)} {state}" for state in STATES))
 
 
-def records(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the records that need someone."""
-    return records_table(rows)
+def needing_someone(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the records that wait or are parked."""
+    return records_table([row for row in rows if row["state"] in ("waiting", "parked")])
 
 
 def money(found: Agreement) -> Table:
