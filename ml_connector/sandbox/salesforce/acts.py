@@ -242,6 +242,14 @@ class OrgSystem:
         """Sets an activated order back to draft."""
         return self.do_edit("Order", order, {"Status": self._status("Draft")})
 
+    def do_cancel_order(self, order: str) -> dict[str, Any]:
+        """Sets an order back to draft if need be and deletes it."""
+        kind = self._type("Order")
+        found = self._find(kind, order)
+        if self.org.table("Order").rows[found]["StatusCode"] != "Draft":
+            self.do_draft_order(found)
+        return self.do_delete("Order", found)
+
     def do_set_order_status(self, order: str, status: str) -> dict[str, Any]:
         """Sets any status of the order's list."""
         return self.do_edit("Order", order, {"Status": status})

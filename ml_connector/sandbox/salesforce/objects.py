@@ -529,9 +529,6 @@ def _relate(schema: Schema) -> None:
     for sobject in schema.objects.values():
         for column in list(sobject.fields.values()):
             targets = [name for name in column.reference_to if name in schema.objects]
-            if column.reference_to and not targets:
-                sobject.forget(column.name)
-                continue
             found = _CHILD_NAMES.get((sobject.name, column.name))
             for target in targets if found else ():
                 relationship, cascade = found or ("", False)

@@ -96,13 +96,6 @@ class SObject:
         self.fields[column.name] = column
         self._note(column)
 
-    def forget(self, name: str) -> None:
-        """Takes a field away."""
-        column = self._folded.pop(name.lower())
-        self.fields.pop(name, None)
-        if column.relationship:
-            self._relations.pop(column.relationship.lower(), None)
-
     def find(self, name: str) -> Field | None:
         """The field of this name, whatever its case."""
         return self._folded.get(name.lower())

@@ -13,7 +13,7 @@ def activated(org: Any, draft: str) -> str:
 
 
 def _item(org: Any, order: str) -> str:
-    found: str = org.ids(f"SELECT Id FROM OrderItem WHERE OrderId = '{order}'")[0]
+    found: str = org.ids(f"SELECT Id FROM OrderItem WHERE OrderId = '{order}'")[0]  # noqa: S608
     return found
 
 
@@ -196,7 +196,7 @@ def test_an_order_can_go_back_to_draft_and_be_activated_again(org: Any, activate
     assert order["TotalAmount"] == 7.5
 
 
-def test_a_draft_keeps_its_book_once_it_has_lines(org: Any, shop: Any, draft: str) -> None:
+def test_a_draft_keeps_its_book_once_it_has_lines(org: Any, draft: str) -> None:
     """Price book and currency are fixed by the first line; the account is not."""
     path = f"/sobjects/Order/{draft}"
     for change in ({"Pricebook2Id": None}, {"CurrencyIsoCode": "EUR"}):
@@ -205,7 +205,7 @@ def test_a_draft_keeps_its_book_once_it_has_lines(org: Any, shop: Any, draft: st
     assert org.call("PATCH", path, {"AccountId": other}).status_code == 204
 
 
-def test_a_reduction_takes_from_what_is_available(org: Any, shop: Any, activated: str) -> None:
+def test_a_reduction_takes_from_what_is_available(org: Any, activated: str) -> None:
     """Negative lines against the original; the original cannot be drafted again."""
     item = _item(org, activated)
     reduction = org.act("reduce_order", order=activated, lines=[{"line": item, "quantity": 3}])

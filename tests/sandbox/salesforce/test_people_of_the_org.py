@@ -11,7 +11,7 @@ def test_a_merge_keeps_the_winner_and_its_new_records(org: Any, draft: str, shop
     assert org.read("Order", draft)["AccountId"] == winner
     assert org.read("Contact", contact)["AccountId"] == winner
     assert org.read("Account", winner)["Phone"] == "1"
-    soql = f"SELECT MasterRecordId, IsDeleted FROM Account WHERE Id = '{shop.account}'"
+    soql = f"SELECT MasterRecordId, IsDeleted FROM Account WHERE Id = '{shop.account}'"  # noqa: S608
     (loser,) = org.query(soql, "queryAll")["records"]
     assert (loser["MasterRecordId"], loser["IsDeleted"]) == (winner, True)
 
@@ -23,7 +23,7 @@ def test_a_deleted_account_takes_its_records_and_brings_them_back(
     contact = org.create("Contact", LastName="x", AccountId=shop.account)
     org.act("delete", sobject="Account", record=shop.account)
     for sobject in ("Contact", "Order", "OrderItem"):
-        assert org.query(f"SELECT COUNT() FROM {sobject}")["totalSize"] == 0
+        assert org.query(f"SELECT COUNT() FROM {sobject}")["totalSize"] == 0  # noqa: S608
     org.act("undelete", record=shop.account)
     assert org.read("Contact", contact)["AccountId"] == shop.account
     assert org.read("Order", draft)["TotalAmount"] == 10
@@ -69,3 +69,11 @@ def test_products_in_use_stay(org: Any, draft: str, shop: Any) -> None:
     org.call("PATCH", f"/sobjects/Product2/{shop.product}", {"Name": "Big bolt"})
     assert org.read("PricebookEntry", shop.entry)["Name"] == "Big bolt"
     assert draft
+
+
+def test_a_canceled_order_is_gone(org: Any, draft: str) -> None:
+    """An activated order goes back to draft and into the bin with its lines."""
+    org.act("activate_order", order=draft)
+    org.act("cancel_order", order=draft)
+    assert org.refusal("GET", f"/sobjects/Order/{draft}") == (404, "ENTITY_IS_DELETED")
+    assert org.query("SELECT COUNT() FROM OrderItem")["totalSize"] == 0

@@ -141,7 +141,7 @@ def test_without_the_package_its_fields_do_not_exist(org: Any) -> None:
 
 
 def test_a_user_with_the_permission_set_alone_may_do_what_it_names(org: Any) -> None:
-    """With a minimum profile, creating accounts is refused and writing the package's fields is not."""
+    """With a minimum profile, creating is refused, writing the package fields is not."""
     record_id = org.create("Account", Name="x")
     org.switch(integration_profile="minimum")
     assert org.refusal("POST", "/sobjects/Account", {"Name": "y"}) == (

@@ -171,5 +171,5 @@ def test_every_answer_tells_the_usage(org: Any) -> None:
 
 def test_an_address_longer_than_the_limit_is_refused(org: Any) -> None:
     """16,384 bytes of address and headers are the end."""
-    soql = "SELECT Id FROM Account WHERE Name IN (" + ",".join(["'x'"] * 3000) + ")"
+    soql = "SELECT Id FROM Account WHERE Name IN (" + ",".join(["'x'"] * 3000) + ")"  # noqa: S608
     assert org.call("GET", "/query", params={"q": soql}).status_code == 414
