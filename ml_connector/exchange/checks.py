@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from ml_connector.configuration.settings import ConnectionSettings
-from ml_connector.errors import ConfigurationError, ConnectorError, RecordNotFound
+from ml_connector.errors import ConfigurationError, ConnectorError
 from ml_connector.exchange.systems import Systems
 
 
@@ -140,7 +140,9 @@ def _api_version(systems: Systems) -> CheckLine:
 def _fields(systems: Systems, sobject: str, names: tuple[str, ...]) -> Iterator[CheckLine]:
     try:
         describe = systems.salesforce.describe(sobject)
-    except RecordNotFound:
+    except ConfigurationError as error:
+        if error.code != "unknown_object":
+            raise
         yield CheckLine(
             f"salesforce_{sobject.lower()}_missing",
             Level.BLOCKING,

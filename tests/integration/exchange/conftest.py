@@ -14,6 +14,7 @@ from ml_connector.configuration.settings import ConnectionSettings
 from ml_connector.errors import TransientError
 from ml_connector.exchange.report import SyncReport
 from ml_connector.exchange.sync import run_sync
+from ml_connector.wire_json import encode
 
 Row = dict[str, Any]
 
@@ -62,7 +63,11 @@ class Connected:
 
     def act(self, system: str, act: str, **arguments: Any) -> Any:
         """Let a rep ("salesforce") or a clerk ("business-central") do something."""
-        answer = self.sandbox.admin.post(f"/{system}/act", json={"act": act, **arguments})
+        answer = self.sandbox.admin.post(
+            f"/{system}/act",
+            content=encode({"act": act, **arguments}),
+            headers={"Content-Type": "application/json"},
+        )
         assert answer.status_code == 200, answer.text
         return answer.json()
 

@@ -1,4 +1,4 @@
-"""The main job on the seeded sandbox: exactly one BC order each, equal to the cent, no idle work."""
+"""The main job on the seeded sandbox: one BC order each, equal to the cent, no idle work."""
 
 from decimal import Decimal
 from typing import Any
@@ -13,9 +13,7 @@ READS_OF_AN_IDLE_SYNC = 30
 def activated(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the Orders the default policy hands over."""
     return [
-        row
-        for row in rows
-        if row["StatusCode"] == "Activated" and not row.get("IsReductionOrder")
+        row for row in rows if row["StatusCode"] == "Activated" and not row.get("IsReductionOrder")
     ]
 
 
@@ -38,7 +36,9 @@ def test_every_closed_order_is_written_once_or_has_a_listed_state(connected: Any
             assert order["OrderNumber"] not in written
             continue
         (bc_order,) = written[order["OrderNumber"]]
-        assert Decimal(str(bc_order["totalAmountExcludingTax"])) == Decimal(str(order["TotalAmount"]))
+        assert Decimal(str(bc_order["totalAmountExcludingTax"])) == Decimal(
+            str(order["TotalAmount"])
+        )
         assert order["BC_Order_Id__c"] == bc_order["id"].lower()
         assert order["BC_Order_Number__c"] == bc_order["number"]
         assert order["BC_Order_Status__c"] == "Draft"

@@ -13,7 +13,9 @@ def plain(rows: list[dict[str, Any]], field: str) -> list[Any]:
 @pytest.mark.parametrize("times", [1, 3])
 def test_an_order_whose_answer_was_lost_is_written_once(connected: Any, times: int) -> None:
     """BC committed, the connection was cut: the next run adopts what it finds."""
-    connected.fault("business-central", method="POST", path="salesOrders", drop="after", times=times)
+    connected.fault(
+        "business-central", method="POST", path="salesOrders", drop="after", times=times
+    )
 
     connected.sync_through_faults()
     connected.sync()
@@ -37,9 +39,7 @@ def test_an_order_that_never_arrived_is_written_by_the_next_run(connected: Any) 
 
 
 @pytest.mark.parametrize("entity", ["customers", "contacts"])
-def test_a_master_record_whose_answer_was_lost_is_written_once(
-    connected: Any, entity: str
-) -> None:
+def test_a_master_record_whose_answer_was_lost_is_written_once(connected: Any, entity: str) -> None:
     """The next run finds the record by its number and links it."""
     connected.fault("business-central", method="POST", path=f"{entity}$", drop="after", times=2)
 
@@ -60,9 +60,7 @@ def test_a_master_record_whose_answer_was_lost_is_written_once(
 
 def test_a_write_back_whose_answer_was_lost_is_repeated_harmlessly(connected: Any) -> None:
     """Salesforce committed the status, the answer was lost: the next run agrees with it."""
-    connected.fault(
-        "salesforce", method="PATCH", path="composite/sobjects", drop="after", times=2
-    )
+    connected.fault("salesforce", method="PATCH", path="composite/sobjects", drop="after", times=2)
 
     connected.sync_through_faults()
     connected.sync()

@@ -120,12 +120,12 @@ def test_a_credit_memo_reduces_what_is_invoiced(handed_over: Any) -> None:
     handed_over.sync()
 
     row = shown(handed_over, order)
-    credits = [
+    credited = [
         money(memo["totalAmountIncludingTax"])
         for memo in handed_over.business_central("salesCreditMemos")
     ]
-    assert len(credits) == 1
-    assert money(row["BC_Invoiced_Amount__c"]) == total - credits[0]
+    assert len(credited) == 1
+    assert money(row["BC_Invoiced_Amount__c"]) == total - credited[0]
     assert money(row["BC_Paid_Amount__c"]) == 0
 
 
