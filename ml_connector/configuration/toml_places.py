@@ -28,7 +28,7 @@ class Places:
 
     def line(self, table: str, key: str = "", index: int = 0) -> int:
         """Return the line of a key, else of its table; 0 when neither is found."""
-        inner = f"{table}.{key}"
+        inner = f"{table}.{key}".strip(".")
         for place in ((table, index, key), ("", 0, inner), (inner, 0, ""), (table, index, "")):
             if place in self._lines:
                 return self._lines[place]

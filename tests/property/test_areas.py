@@ -37,7 +37,8 @@ AWKWARD = st.one_of(
     st.sampled_from(
         [
             "", "   ", "O'Neil & Søn", "中文公司", "🚚 GmbH", "n" * 120, "name ", "line\nbreak",
-            "+49 (0)30 / 123-45 ext. 6", "Wonderland", "Deutschland", "UK", "USA", "\x00", "“quote”",
+            "+49 (0)30 / 123-45 ext. 6", "Wonderland", "Deutschland", "UK", "USA", "\x00",
+            "“quote”",
         ]
     ),
     st.text(max_size=160),
