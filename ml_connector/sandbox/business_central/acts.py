@@ -8,12 +8,12 @@ from ml_connector.sandbox.business_central import services
 from ml_connector.sandbox.business_central.company import ZERO, Actor, Company, is_blank
 from ml_connector.sandbox.business_central.documents import (
     KINDS,
-    document_totals,
     lines_of,
     total_document,
 )
 from ml_connector.sandbox.business_central.entities import ENTITIES, encode_option
 from ml_connector.sandbox.business_central.faults import Refusal
+from ml_connector.sandbox.business_central.foundation import SALES
 from ml_connector.sandbox.business_central.ledgers import (
     apply_credit,
     take_payment,
@@ -331,45 +331,37 @@ class Clerk:
         if apply:
             body["invoiceId"] = row["id"]
         memo = services.create(company, "salesCreditMemos", body, None)
-        share = Decimal(1)
-        if amount is not None:
-            share = Decimal(str(amount)) / row["totalAmountIncludingTax"]
-        self._credit_lines(row, memo, share, amount)
-        company.update("salesCreditMemos", memo, _sum_lines(company, memo))
+        if amount is None:
+            self._credit_lines(row, memo)
+        else:
+            self._credit_amount(memo, Decimal(str(amount)))
         post_draft(company, memo)
         return _said(memo)
 
-    def _credit_lines(self, invoice: Row, memo: Row, share: Decimal, amount: Any) -> None:
+    def _credit_lines(self, invoice: Row, memo: Row) -> None:
         company = self._company
-        left = None if amount is None else Decimal(str(amount))
-        copies = []
+        discount = ZERO
         for line in lines_of(company, KINDS["salesInvoices"], invoice["id"]):
             copy = part_line(
                 company, invoice, line, "salesCreditMemoLines", memo["id"], line["quantity"]
             )
             copy["_order_line"] = ""
-            if left is not None and copy["lineType"] != "Comment":
-                price = Decimal(line["netAmount"]) * share / (line["quantity"] or 1)
-                copy |= {"unitPrice": price, "discountPercent": ZERO, "_discount_by": "percent"}
-            copies.append(copy)
-        for copy in copies:
+            discount += copy["invoiceDiscountAllocation"]
             company.insert("salesCreditMemoLines", copy)
-        total_document(company, memo)
-        if left is not None and copies:
-            self._settle_cents(memo, copies[-1], left)
+        if discount:
+            company.update("salesCreditMemos", memo, {"_manual_discount": discount})
 
-    def _settle_cents(self, memo: Row, line: Row, wanted: Decimal) -> None:
-        """Put what rounding left over into the tax of the last line."""
-        off = wanted - memo["totalAmountIncludingTax"]
-        if off and abs(off) < 1:
-            self._company.update(
-                "salesCreditMemoLines",
-                line,
-                {
-                    "netTaxAmount": line["netTaxAmount"] + off,
-                    "netAmountIncludingTax": line["netAmountIncludingTax"] + off,
-                },
-            )
+    def _credit_amount(self, memo: Row, amount: Decimal) -> None:
+        """One line without tax, so that the memo is over exactly this amount."""
+        line = {
+            "lineType": "Account",
+            "lineObjectNumber": SALES,
+            "description": "Allowance",
+            "taxCode": "NONTAXABLE",
+            "quantity": 1,
+            "unitPrice": amount,
+        }
+        services.create(self._company, "salesCreditMemoLines", line, memo)
 
     def apply_credit_memo(self, credit_memo: str, invoice: str, amount: Any = None) -> Any:
         """Apply a posted credit memo to an invoice."""
@@ -506,10 +498,6 @@ class Clerk:
 def _known(entity: str) -> None:
     if entity not in ENTITIES or ENTITIES[entity].derived:
         raise AdminError(f"there is no set {entity}")
-
-
-def _sum_lines(company: Company, memo: Row) -> Row:
-    return document_totals(lines_of(company, KINDS["salesCreditMemos"], memo["id"]))
 
 
 def _said(row: Row) -> Row:
