@@ -24,6 +24,14 @@ TEXT_LIMIT = 255
 _HUNDRED = Decimal(100)
 _UNPOSTED = frozenset({"Draft", "In Review", ""})
 
+_SYNC_STATUS = {
+    State.WRITTEN: "Synced",
+    State.UNCHANGED: "Synced",
+    State.WAITING: "Waiting",
+    State.PARKED: "Parked",
+    State.EXCLUDED: "Excluded",
+}
+
 ORDER_FIELDS = (
     "BC_Order_Status__c", "BC_Shipped_Percent__c", "BC_Invoiced_Percent__c",
     "BC_Invoice_Numbers__c", "BC_Invoiced_Amount__c", "BC_Paid_Amount__c", "BC_Open_Amount__c",
@@ -115,12 +123,10 @@ def _ladder(chain: OrderChain) -> str:
         return "Canceled"
     if _is_invoiced(chain):
         return "Invoiced"
-    lines = _counting(chain.order)
-    if chain.live or any(line.invoiced_quantity > 0 for line in lines):
-        return "Partly Invoiced"
     order = chain.order
-    if order is None:
-        return "Canceled"
+    lines = _counting(order)
+    if order is None or chain.live or any(line.invoiced_quantity > 0 for line in lines):
+        return "Partly Invoiced"
     if order.fully_shipped:
         return "Shipped"
     if any(line.shipped_quantity > 0 for line in lines):
@@ -281,15 +287,7 @@ def message_text(text: str | None) -> str | None:
 
 def sync_status(state: State) -> str:
     """Return how Salesforce calls a state of the ledger."""
-    match state:
-        case State.WRITTEN | State.UNCHANGED:
-            return "Synced"
-        case State.WAITING:
-            return "Waiting"
-        case State.PARKED:
-            return "Parked"
-        case State.EXCLUDED:
-            return "Excluded"
+    return _SYNC_STATUS[state]
 
 
 def sync_fields(state: State, message: str | None) -> dict[str, Any]:

@@ -313,8 +313,7 @@ class _Reader:
             table = f"policy.{area}"
             if not isinstance(values[area], dict):
                 self.fail(f'"{table}" must be a section', f"Write it as [{table}]", "policy", area)
-            if not (isinstance(model, type) and issubclass(model, BaseModel)):
-                raise TypeError(f"{table} is no model")
+            assert isinstance(model, type)  # noqa: S101  # every area's policy is a model class
             self._known_keys(values[area], table, model.model_fields)
             self._flags(values[area], table, model)
             areas[area] = self._model(values[area], table, model)

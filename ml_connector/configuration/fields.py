@@ -137,15 +137,14 @@ def json_value(value: Any) -> Any:
 
 def _empty_of(model: type[WireModel], property_name: str) -> Any:
     """Return how BC spells "nothing" in a property: "" for text, 0 for numbers, False for flags."""
-    for info in model.model_fields.values():
-        if info.alias == property_name:
-            annotation = str(info.annotation)
-            if "Decimal" in annotation:
-                return Decimal(0)
-            if "bool" in annotation:
-                return False
-            return "0001-01-01" if "date" in annotation else ""
-    return ""
+    annotation = next(
+        str(info.annotation) for info in model.model_fields.values() if info.alias == property_name
+    )
+    if "Decimal" in annotation:
+        return Decimal(0)
+    if "bool" in annotation:
+        return False
+    return "0001-01-01" if "date" in annotation else ""
 
 
 def outgoing(mappings: Iterable[FieldMapping], entity_set: str, record: SObject) -> Body:
@@ -167,12 +166,15 @@ def outgoing(mappings: Iterable[FieldMapping], entity_set: str, record: SObject)
 def incoming(
     mappings: Iterable[FieldMapping], entity_set: str, entity: WireModel
 ) -> Mapping[str, Any]:
-    """Return what *entity* says the Salesforce fields of its partner should show; empty is None."""
+    """Return what *entity* says the Salesforce fields of its partner should show; empty is None.
+
+    A property that was not read says nothing.
+    """
     shown: dict[str, Any] = {}
     for mapping in mappings:
         if mapping.owner == "business_central" and mapping.entity_set == entity_set:
             for name, info in type(entity).model_fields.items():
-                if info.alias == mapping.property_name:
+                if info.alias == mapping.property_name and name in entity.model_fields_set:
                     value = json_value(getattr(entity, name))
                     shown[mapping.field] = None if value == "" else value
     return shown

@@ -13,7 +13,7 @@ from ml_connector.customers.policy import CustomersPolicy
 from ml_connector.domain.address import country_code, split_street
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Body, Park
-from ml_connector.domain.fitting import cleaned, cut_at_word, width
+from ml_connector.domain.fitting import abridged, cleaned, cut_at_word, width
 from ml_connector.domain.identifiers import eighteen, folded
 from ml_connector.salesforce.models import Account, Contact
 
@@ -99,7 +99,7 @@ class _Mapping:
             self.park(
                 name,
                 Cause.TEXT_TOO_LONG,
-                f'{label} "{text}" has {width(text)} characters; BC takes {limit}.',
+                f'{label} "{abridged(text)}" has {width(text)} characters; BC takes {limit}.',
                 source,
             )
 
@@ -114,7 +114,9 @@ class _Mapping:
         if self.policy.overflow == "truncate":
             self.warnings.append(f'{self.record}: {label} was shortened for BC by "{left}".')
             return
-        message = f'{label} does not fit on BC\'s two address lines; "{left}" is left over.'
+        message = (
+            f'{label} does not fit on BC\'s two address lines; "{abridged(left)}" is left over.'
+        )
         del self.body["addressLine1"], self.body["addressLine2"]
         self.park("addressLine1", Cause.TEXT_TOO_LONG, message, source)
 
@@ -127,11 +129,11 @@ class _Mapping:
     ) -> None:
         found = country_code((code, name), countries)
         if found is None:
-            shown = cleaned(code) or cleaned(name)
+            value = abridged(cleaned(code) or cleaned(name))
             self.park(
                 "country",
                 Cause.UNKNOWN_COUNTRY,
-                f'country "{shown}" is not in BC\'s list of countries.',
+                f'country "{value}" is not in BC\'s list of countries.',
                 source,
             )
         else:
@@ -143,7 +145,7 @@ class _Mapping:
             self.park(
                 name,
                 Cause.INVALID_PHONE,
-                f'{label} "{cleaned(value)}" has letters, which BC does not take.',
+                f'{label} "{abridged(cleaned(value))}" has letters, which BC does not take.',
                 source,
             )
         elif width(number) <= 30:

@@ -249,22 +249,24 @@ def _later_changes(
     agreed fills a blank and nothing else.
     """
     base = context.base or {}
+    kept = _kept_address(partner, mapped.body)
     for name, park in mapped.unmapped.items():
-        if name not in CREATE_ONLY and (name in base or _is_blank(partner, name)):
+        fills = name not in kept and _is_blank(partner, name)
+        if name not in CREATE_ONLY and (name in base or fills):
             return {}, park
     changes: dict[str, Any] = {}
     for name, value in mapped.body.items():
         now = current(partner, name)
         if name in CREATE_ONLY or same_value(name, value, now):
             continue
-        if name in context.extra or _moved(name, value, now, base):
+        is_new = name not in base
+        fills = is_new and name not in kept and _is_blank(partner, name)
+        if name in context.extra or fills or (not is_new and _moved(name, value, now, base)):
             changes[name] = value
     return changes, None
 
 
 def _moved(name: str, value: Any, now: Any, base: Body) -> bool:
-    if name not in base:
-        return now is not None and normal(name, now) == ""
     if same_value(name, value, base[name]):
         return False
     return normal(name, value) != "" or same_value(name, now, base[name])

@@ -45,6 +45,11 @@ def cut_at_word(text: str, limit: int, mark: str = "") -> str:
     return taken.rstrip(" ,;.:-") + mark
 
 
+def abridged(text: str) -> str:
+    """Return a value as messages repeat it, short enough to leave room for the remedy."""
+    return cut_at_word(text, 50, "…")
+
+
 def wrapped(text: str, first: int, second: int) -> tuple[str, str, str]:
     """Return *text* spread over two fields at a word's end, and what is left over.
 

@@ -50,7 +50,8 @@ class OrderContext:
     `customer`: the partner of the Order's Account as BC has it now, None while there is none, and
     then `customer_need` says what is waited for; `items`: by Product2 id, None or absent while the
     product has no item; `currencies`: BC's foreign currency code → id; `countries`: code → name;
-    `extra`: custom header fields that Salesforce owns, by BC property.
+    `extra`: custom header fields that Salesforce owns, by BC property; `names`: how people call the
+    Accounts and products, by Salesforce id.
     """
 
     customer: Customer | None
@@ -62,6 +63,7 @@ class OrderContext:
     units: Collection[str]
     countries: Mapping[str, str]
     extra: Body = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def described(order: Order) -> str:

@@ -17,7 +17,7 @@ from ml_connector.domain.decision import (
     Unchanged,
     Wait,
 )
-from ml_connector.domain.fitting import cleaned, width
+from ml_connector.domain.fitting import abridged, cleaned, width
 from ml_connector.domain.identifiers import Kind, folded
 from ml_connector.orders.adoption import FoundDocuments, plan_adoption
 from ml_connector.orders.mapping import (
@@ -137,8 +137,8 @@ def _no_reference(order: Order, policy: OrdersPolicy) -> Park | None:
     if width(reference) > REFERENCE_LIMIT:
         return Park(
             Cause.TEXT_TOO_LONG,
-            f'{described(order)}: reference "{reference}" has {width(reference)} characters; BC '
-            f"takes {REFERENCE_LIMIT}.",
+            f'{described(order)}: reference "{abridged(reference)}" has {width(reference)} '
+            f"characters; BC takes {REFERENCE_LIMIT}.",
             fields=(source,),
         )
     return None
@@ -170,20 +170,22 @@ def missing(order: Order, context: OrderContext) -> Wait | None:
     products = dict.fromkeys(item.product2_id or "" for item in sorted_items(order))
     without_item = [product for product in products if context.items.get(product) is None]
     needs = [Need(Kind.ITEM, product) for product in without_item]
+    named = ", ".join(context.names.get(product) or product for product in without_item[:3])
+    named += ", …" if len(needs) > 3 else ""
     items = f"{len(needs)} product{'s' if len(needs) > 1 else ''} without item"
     if context.customer is None:
         account = context.customer_need or Need(Kind.CUSTOMER, order.account_id or "")
-        also = f" and {items} ({', '.join(without_item[:3])})" if needs else ""
+        also = f" and {items} ({named})" if needs else ""
+        name = context.names.get(account.salesforce_id) or account.salesforce_id
         return Wait(
             Cause.MISSING_CUSTOMER,
-            f"{described(order)} waits for its customer, Account {account.salesforce_id}{also}.",
+            f"{described(order)} waits for its customer, Account {name}{also}.",
             (account, *needs),
         )
     if needs:
-        more = ", …" if len(needs) > 3 else ""
         return Wait(
             Cause.MISSING_ITEM,
-            f"{described(order)} waits for {items}: {', '.join(without_item[:3])}{more}.",
+            f"{described(order)} waits for {items}: {named}.",
             tuple(needs),
         )
     return None
@@ -215,7 +217,7 @@ def _currency(order: Order, context: OrderContext) -> Park | None:
 def _line_hindrances(
     order: Order, place: int, item: OrderItem, context: OrderContext
 ) -> Iterator[Park]:
-    facts = context.items[item.product2_id or ""]
+    facts = context.items.get(item.product2_id or "")
     if facts is None:
         raise ValueError("lines are checked when their items exist")
     name = f"{described(order)}: line {place} ({facts.number})"
@@ -244,8 +246,8 @@ def _line_hindrances(
     if left:
         yield Park(
             Cause.TEXT_TOO_LONG,
-            f'{name} has a description longer than the 150 characters BC takes; "{left}" is left '
-            "over.",
+            f"{name} has a description longer than the 150 characters BC takes; "
+            f'"{abridged(left)}" is left over.',
             fields=("Description",),
         )
 
@@ -256,7 +258,7 @@ def _ship_to_hindrances(order: Order, context: OrderContext) -> Iterator[Park]:
         yield Park(
             Cause.TEXT_TOO_LONG,
             f"{described(order)}: shipping street does not fit on BC's two address lines; "
-            f'"{left}" is left over.',
+            f'"{abridged(left)}" is left over.',
             fields=("ShippingStreet",),
         )
     for limit, attribute, label, source in SHIP_TO_LIMITS.values():
@@ -264,13 +266,13 @@ def _ship_to_hindrances(order: Order, context: OrderContext) -> Iterator[Park]:
         if width(text) > limit:
             yield Park(
                 Cause.TEXT_TOO_LONG,
-                f'{described(order)}: {label} "{text}" has {width(text)} characters; BC takes '
-                f"{limit}.",
+                f'{described(order)}: {label} "{abridged(text)}" has {width(text)} characters; '
+                f"BC takes {limit}.",
                 fields=(source,),
             )
     texts = (order.shipping_country_code, order.shipping_country)
     if country_code(texts, context.countries) is None:
-        shown = cleaned(texts[0]) or cleaned(texts[1])
+        shown = abridged(cleaned(texts[0]) or cleaned(texts[1]))
         yield Park(
             Cause.UNKNOWN_COUNTRY,
             f'{described(order)}: shipping country "{shown}" is not in BC\'s list of countries.',

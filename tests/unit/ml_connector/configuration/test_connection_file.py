@@ -79,7 +79,7 @@ def test_defaults_are_those_of_the_contract(load: Load) -> None:
     """What the file leaves out."""
     policy = load("[policy.orders]\ntotal_tolerance = 0.05\n", "").settings.policy
 
-    assert policy.model_dump(exclude={"fields"}) == {
+    assert policy.model_dump(exclude={"fields", "feeds"}) == {
         "catalog": {
             "create_items": False,
             "create_products": False,
@@ -150,6 +150,8 @@ def test_the_ledger_may_be_postgresql_with_its_address_in_the_environment(load: 
     """The address holds a password."""
     with pytest.raises(ConfigurationError, match="PG_URL, which is not set"):
         load("sqlite:///data/ledger.db", "env:PG_URL")
+    domain = load(f'tenant_id = "{GUID}"', 'tenant_id = "acme.onmicrosoft.com"')
+    assert domain.settings.business_central.tenant_id == "acme.onmicrosoft.com"
     loaded = load("sqlite:///data/ledger.db", "postgresql+psycopg://u:pw@host/db")
     assert loaded.settings.ledger_url_text() == "postgresql+psycopg://u:pw@host/db"
     assert "pw@host" not in repr(loaded)
@@ -162,6 +164,7 @@ def test_the_ledger_may_be_postgresql_with_its_address_in_the_environment(load: 
         ('name = "acme"', "", 0, "has no name"),
         ('name = "acme"', 'name = "Acme!"', 1, 'name = "Acme!" is not allowed'),
         ('name = "acme"', "name = 5", 1, "name = 5 is not allowed"),
+        ('name = "acme"', "name = true", 1, "name = true is not allowed"),
         ("client_secret", "client_secert", 6, 'did you mean "client_secret"?'),
         ('client_id = "3MVG9"', "", 3, "[salesforce] has no client_id"),
         ('client_id = "3MVG9"', 'client_id = " "', 5, "[salesforce] has no client_id"),

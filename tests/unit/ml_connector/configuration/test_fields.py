@@ -52,7 +52,7 @@ def test_empty_values_go_out_as_bc_spells_empty() -> None:
 def test_values_bc_owns_come_in() -> None:
     """Blank text is null; dates are text."""
     shown = incoming(MAPPINGS, "customers", customer(taxAreaDisplayName="ATLANTA, GA"))
-    blank = incoming(MAPPINGS, "customers", customer())
+    blank = incoming(MAPPINGS, "customers", customer(taxAreaDisplayName="", balanceDue=None))
     dated = incoming(MAPPINGS, "salesOrders", sales_order(postingDate="2026-03-01"))
 
     assert shown["Area__c"] == "ATLANTA, GA"
@@ -60,6 +60,11 @@ def test_values_bc_owns_come_in() -> None:
     assert blank["Balance__c"] == 0
     assert dated == {"Posting__c": "2026-03-01"}
     assert incoming(MAPPINGS, "items", item()) == {}
+
+
+def test_what_was_not_read_does_not_come_in() -> None:
+    """A short select must not blank Salesforce."""
+    assert incoming(MAPPINGS, "customers", customer()) == {}
 
 
 def test_instants_are_written_in_utc() -> None:

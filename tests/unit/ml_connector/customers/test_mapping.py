@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -282,3 +283,5 @@ def test_values_are_compared_as_bc_stores_them() -> None:
     assert not same_value("city", "köln", "Köln")
     assert same_value("phoneNumber", None, "")
     assert normal("x", Decimal("1.0")) == 1
+    assert same_value("x", date(2026, 3, 1), "2026-03-01")
+    assert same_value("x", "0001-01-01", None)

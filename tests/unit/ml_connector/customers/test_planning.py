@@ -309,6 +309,8 @@ def test_custom_fields_of_salesforce_win_on_both_occasions() -> None:
 
     assert first.changes == {"salespersonCode": "JO"}
     assert cleared.changes == {"salespersonCode": ""}
+    odd = plan(found, by_number=[existing], extra={"noSuchProperty": "x"})
+    assert odd.before == {"noSuchProperty": None}
     assert later.changes == {"salespersonCode": "JO"}
 
 

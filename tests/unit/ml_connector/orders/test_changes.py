@@ -286,3 +286,10 @@ def test_an_edited_product_is_sent_before_its_price() -> None:
         "unitPrice",
         "discountPercent",
     ]
+
+
+def test_a_property_bc_does_not_know_is_absent_there() -> None:
+    """A custom field that was added to the policy later."""
+    context = order_context(extra={"noSuchProperty": "x"})
+
+    assert_edited(change(order(), context=context, bc_order=sales_order(status="Open")), "absent")

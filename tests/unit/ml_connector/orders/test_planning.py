@@ -240,6 +240,8 @@ def test_a_zero_price_goes_through() -> None:
 def test_a_hindrance_is_told_without_planning() -> None:
     """The same checks serve later changes."""
     assert hindrance(order(), order_context(), POLICY) is None
+    with pytest.raises(ValueError, match="items"):
+        hindrance(order(), order_context(items={}), POLICY)
 
 
 def test_a_difference_of_a_cent_parks_and_says_where() -> None:

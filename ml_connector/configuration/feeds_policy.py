@@ -1,0 +1,23 @@
+"""Switches of the feeds: which objects are subscribed, and how soon changes are acted on."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST_ENTITIES = 5
+"""Objects an org may select for change events without an add-on."""
+
+
+class FeedsPolicy(BaseModel):
+    """How changes arrive by themselves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entities: tuple[str, ...] = ("Account", "Contact", "Opportunity", "Order", "Product2")
+    """Objects whose change events are subscribed; `check` refuses a sixth."""
+    debounce_seconds: float = Field(default=0.5, ge=0, le=60)
+    """Pause between a change and its effect, so that several changes of a record are one."""
+    flips_per_hour: int = Field(default=6, ge=2, le=1000)
+    """How often a record may go back and forth within an hour before it is parked."""
+    silent_minutes: int = Field(default=15, ge=5, le=1440)
+    """Lag of a feed after which it counts as silent and an event is sent."""
