@@ -3,9 +3,9 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import overload
 from urllib.parse import unquote_plus
 
 from ml_connector.sandbox.business_central.company import Company
@@ -203,7 +203,7 @@ def page_size(prefer: str) -> int:
 class OnePerCustomer(Sequence[Row]):
     """The rows of a set with one row per customer, calculated when they are looked at."""
 
-    def __init__(self, company: Company, entity: str, customers: list[Row]) -> None:
+    def __init__(self, company: Company, entity: str, customers: Sequence[Row]) -> None:
         self._company = company
         self._entity = entity
         self._customers = customers
@@ -242,17 +242,18 @@ def rows_of(
     """All rows that the filter takes, in order; `base` restricts to the rows of a parent."""
     selection = compiled(company, entity, options)
     if base is None and selection is None and not options.orderby and entity.name in _ONE_EACH:
-        customers = list(company.table("customers").in_order())
-        return OnePerCustomer(company, entity.name, customers)
+        return OnePerCustomer(company, entity.name, company.table("customers").in_order())
     candidates = _candidates(company, entity, selection) if base is None else base
     test = selection.test if selection is not None else None
-    rows = list(candidates) if test is None else [row for row in candidates if test(row)]
+    if test is None and not options.orderby:
+        return candidates
+    rows = [row for row in candidates if test is None or test(row)]
     for name, descending in reversed(options.orderby):
         rows.sort(key=lambda row: row[name], reverse=descending)
     return rows
 
 
-def _candidates(company: Company, entity: Entity, selection: Compiled | None) -> Iterable[Row]:
+def _candidates(company: Company, entity: Entity, selection: Compiled | None) -> Sequence[Row]:
     """The rows an index finds for the filter; without one, all."""
     if entity.name in NEEDS_PARENT:
         _check_parent(entity, selection)
@@ -260,15 +261,11 @@ def _candidates(company: Company, entity: Entity, selection: Compiled | None) ->
         return _derived_candidates(company, entity, selection)
     table = company.table(entity.name)
     if selection is not None:
-        best: tuple[str, tuple[Any, ...]] | None = None
-        for name, values in selection.equal:
-            if table.indexed(name) and (best is None or len(values) < len(best[1])):
-                best = (name, values)
-        if best is not None:
-            if best[0] == "status" and len(table) < 200:
-                return table.in_order()
-            rows = [row for value in dict.fromkeys(best[1]) for row in table.find(best[0], value)]
-            if len(best[1]) > 1:
+        usable = [pair for pair in selection.equal if table.indexed(pair[0])]
+        if usable:
+            name, values = min(usable, key=lambda pair: table.count(*pair))
+            rows = [row for value in dict.fromkeys(values) for row in table.find(name, value)]
+            if len(values) > 1:
                 rows.sort(key=table.sort_key)
             return rows
         if selection.since is not None:

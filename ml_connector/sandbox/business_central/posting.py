@@ -13,7 +13,11 @@ from ml_connector.sandbox.business_central.documents import (
     total_line,
 )
 from ml_connector.sandbox.business_central.entities import ENTITIES
-from ml_connector.sandbox.business_central.faults import business_rule, field_rule
+from ml_connector.sandbox.business_central.faults import (
+    Refusal,
+    business_rule,
+    field_rule,
+)
 from ml_connector.sandbox.business_central.ledgers import (
     apply_credit,
     entry_of,
@@ -54,6 +58,24 @@ def check_posting(company: Company, document: Row, *, ships: bool = False) -> Ro
             f"External Document No. must have a value in Sales Header: No.={document['number']}."
         )
     return customer
+
+
+def _ask_nothing(goods: list[Row]) -> None:
+    """A line without quantity makes posting ask a question, which nobody here can answer."""
+    if not all(line["quantity"] for line in goods):
+        raise Refusal(
+            400,
+            "Application_CallbackNotAllowed",
+            "A line has no quantity; posting would ask whether to go on.",
+        )
+
+
+def _fail_late(company: Company, document: Row, committed: Row) -> None:
+    """With the switch, a posting fails after it has committed a change of the document."""
+    if company.switches["posting_fails_late"]:
+        company.update(document["_kind"], document, committed)
+        company.commit_point()
+        raise business_rule("The posting failed after it had begun.")
 
 
 def check_line(company: Company, line: Row) -> None:
@@ -101,6 +123,7 @@ def post_order(company: Company, order: Row, *, ship: bool, invoice: bool) -> di
         raise business_rule(
             "There is nothing to post because the document does not contain a quantity or amount."
         )
+    _ask_nothing(goods)
     ships = any(shipping.values())
     check_posting(company, order, ships=ships)
     for line in goods:
@@ -114,6 +137,7 @@ def post_order(company: Company, order: Row, *, ship: bool, invoice: bool) -> di
         )
     ):
         raise business_rule("This document must be shipped completely.")
+    _fail_late(company, order, {"status": "Open"})
     result: dict[str, Any] = {"order": order["number"], "shipment": None, "invoice": None}
     if ships:
         for line in goods:
@@ -279,6 +303,7 @@ def post_draft(company: Company, draft: Row) -> None:
         raise business_rule(
             "There is nothing to post because the document does not contain a quantity or amount."
         )
+    _ask_nothing(goods)
     linked = any(line["_order_line"] for line in goods)
     check_posting(company, draft, ships=kind is INVOICE and not linked)
     total_document(company, draft)
@@ -293,6 +318,7 @@ def post_draft(company: Company, draft: Row) -> None:
             move_stock(company, line, line["quantity"])
         else:
             move_stock(company, line, -line["quantity"])
+    _fail_late(company, draft, {})
     posted = {
         "_posted": True,
         "number": company.take_number("postedInvoices" if kind is INVOICE else "postedCreditMemos"),

@@ -15,6 +15,7 @@ SWITCHES: dict[str, Any] = {
     "posting_allowed_from": "",
     "posting_allowed_to": "",
     "posting_setup_missing": False,
+    "posting_fails_late": False,
     "phone_letters_refused": True,
     "quantity_resets_price": True,
     "draft_posting_fills_order": True,

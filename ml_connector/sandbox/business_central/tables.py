@@ -1,7 +1,7 @@
 """The company's tables: rows by id, indexes, primary-key order, newest-first order."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ml_connector.sandbox.business_central.entities import ENTITIES, INDEXED
@@ -20,6 +20,7 @@ class Table:
         self._indexes: dict[str, dict[Any, dict[str, None]]] = {field: {} for field in indexed}
         self._sorted: list[tuple[Any, ...]] = []
         self._unsorted = False
+        self._listing: tuple[Row, ...] | None = None
         self._recent: dict[str, str] = {}
         self._newest = ""
         self._in_time_order = True
@@ -31,6 +32,7 @@ class Table:
         """Take in a new row; `bulk` postpones sorting to the next read."""
         row_id = row[self.key]
         self.rows[row_id] = row
+        self._listing = None
         for field, index in self._indexes.items():
             index.setdefault(row[field], {})[row_id] = None
         if bulk or self._unsorted:
@@ -43,6 +45,7 @@ class Table:
     def remove(self, row_id: str) -> Row:
         """Take a row out."""
         row = self.rows.pop(row_id)
+        self._listing = None
         for field, index in self._indexes.items():
             self._unindex(index, row[field], row_id)
         self._drop_sorted(row)
@@ -54,6 +57,7 @@ class Table:
         row_id = row[self.key]
         moved = any(field in values and values[field] != row[field] for field in self._order)
         if moved:
+            self._listing = None
             self._drop_sorted(row)
         for field, index in self._indexes.items():
             if field in values and values[field] != row[field]:
@@ -85,6 +89,13 @@ class Table:
             rows.sort(key=self._sort_key)
         return rows
 
+    def count(self, field: str, values: Iterable[Any]) -> int:
+        """How many rows an index holds for these values."""
+        if field == self.key:
+            return sum(value in self.rows for value in values)
+        index = self._indexes[field]
+        return sum(len(index.get(value, ())) for value in values)
+
     def first(self, field: str, value: Any) -> Row | None:
         """One row whose field has this value."""
         if field == self.key:
@@ -92,13 +103,15 @@ class Table:
         ids = self._indexes[field].get(value)
         return self.rows[next(iter(ids))] if ids else None
 
-    def in_order(self) -> Iterator[Row]:
+    def in_order(self) -> Sequence[Row]:
         """All rows in primary-key order."""
-        if self._unsorted:
-            self._sorted.sort()
-            self._unsorted = False
-        rows = self.rows
-        return (rows[entry[-1]] for entry in self._sorted)
+        if self._listing is None:
+            if self._unsorted:
+                self._sorted.sort()
+                self._unsorted = False
+            rows = self.rows
+            self._listing = tuple(rows[entry[-1]] for entry in self._sorted)
+        return self._listing
 
     def changed_since(self, stamp: str) -> list[Row] | None:
         """Rows stamped at or after a time, None when stamps ran backwards and a scan is due."""

@@ -114,6 +114,27 @@ def test_guards(tenant: Any) -> None:
     assert tenant.refusal("DELETE", path) == DIALOG
 
 
+def test_late_failure_leaves_a_trace(tenant: Any) -> None:
+    """A posting that fails late has already released the order, in a snapshot batch too."""
+    order = tenant.order()
+    path = f"salesOrders({order['id']})"
+    tenant.switch(posting_fails_late=True)
+    assert tenant.refusal("POST", f"{path}/Microsoft.NAV.shipAndInvoice") == DIALOG
+    after = tenant.get(path)
+    assert after["status"] == "Open"
+    assert after["@odata.etag"] != order["@odata.etag"]
+    assert tenant.values("salesInvoices") == []
+
+
+def test_line_without_quantity(tenant: Any) -> None:
+    """Posting would ask about a line without quantity, which a service cannot answer."""
+    order = tenant.order()
+    line = order["salesOrderLines"][1]["id"]
+    tenant.change(f"salesOrderLines({line})", quantity=0)
+    action = f"salesOrders({order['id']})/Microsoft.NAV.shipAndInvoice"
+    assert tenant.refusal("POST", action) == (400, "Application_CallbackNotAllowed")
+
+
 def test_released_draft_looks_open(tenant: Any) -> None:
     """An unposted, released invoice shows status Open without any G/L entry."""
     order = tenant.order()
