@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ml_connector.business_central.client import BusinessCentralClient
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
+from ml_connector.business_central.client import BusinessCentralClient
 from ml_connector.business_central.settings import BusinessCentralSettings
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ml_connector.ledger.ledger import Ledger
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
+
+from ml_connector.ledger.ledger import Ledger
 
 
 class LedgerDatabase(Block):
