@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = asdict(Identity())
     identity = Identity(**{k: v for k, v in seed["identity"].items() if k in known})
     system = BusinessCentral(frame, identity)
+    system.webhooks.trust(options.ca)
     frame.switches.update(seed["switches"])
     while seed["load"]:
         block = seed["load"].pop(0)
@@ -28,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     del seed
     announcement = {"url": f"https://127.0.0.1:{listeners.port}", **asdict(identity)}
     admin = build_admin(frame, system)
-    return serve(system.application(), admin, listeners, options, announcement)
+    application = system.application()
+    companions = [system.webhooks.run]
+    return serve(application, admin, listeners, options, announcement, companions=companions)
 
 
 if __name__ == "__main__":

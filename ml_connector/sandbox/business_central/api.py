@@ -79,9 +79,7 @@ class Api:
         if head.partition("(")[0] == "companies":
             return self._companies(call, segments, given)
         if head.partition("(")[0] == "subscriptions":
-            raise Refusal(
-                501, "BadRequest_MethodNotImplemented", "This service has no subscriptions."
-            )
+            raise Refusal(501, "BadRequest_MethodNotImplemented", "A batch holds no subscriptions.")
         self._check_company(given.get("company") or call.header("company"))
         return self._entity(call, segments, given)
 
@@ -111,7 +109,7 @@ class Api:
                 raise no_set(call.path)
             if segments[1].partition("(")[0] == "subscriptions":
                 raise Refusal(
-                    501, "BadRequest_MethodNotImplemented", "This service has no subscriptions."
+                    501, "BadRequest_MethodNotImplemented", "A batch holds no subscriptions."
                 )
             return self._entity(call, segments[1:], given)
         if call.method != "GET":
@@ -310,7 +308,7 @@ class Api:
         if target.row is None:
             raise _not_allowed(call.method, target.entity.name)
         services.check_verb(target.entity.name, "M", call.method)
-        self._check_match(call, target.row, required=True)
+        check_match(self._company, call, target.row, required=True)
         body = self._body(call)
         options = read_options(target.entity, given)
         services.change(self._company, target.entity.name, target.row, body)
@@ -324,7 +322,7 @@ class Api:
         if target.row is None:
             raise _not_allowed("DELETE", target.entity.name)
         services.check_verb(target.entity.name, "D", "DELETE")
-        self._check_match(call, target.row, required=False)
+        check_match(self._company, call, target.row, required=False)
         services.remove(self._company, target.entity.name, target.row)
         return Reply(204)
 
@@ -332,27 +330,28 @@ class Api:
         if call.method != "POST":
             raise _not_allowed(call.method, target.entity.name)
         assert target.row is not None  # noqa: S101 - an action stands behind a key
-        self._check_match(call, target.row, required=False)
+        check_match(self._company, call, target.row, required=False)
         if call.has_body and call.body not in ({}, None):
             raise bad_request("The action takes no parameters.")
         run_action(self._company, target.entity.name, target.row, target.action)
         return Reply(204)
 
-    def _check_match(self, call: Call, row: Row, *, required: bool) -> None:
-        """If-Match: missing or malformed is refused, a star always fits, a stale tag conflicts."""
-        tag = call.header("if-match").strip()
-        if not tag and not required:
-            return
-        if tag == "*":
-            return
-        if not (tag.startswith(('W/"', '"')) and tag.endswith('"') and len(tag) > 3):
-            raise Refusal(
-                400,
-                "BadRequest_InvalidToken",
-                "The request needs a valid concurrency token in If-Match.",
-            )
-        if tag.removeprefix("W/") != self._company.etag(row).removeprefix("W/"):
-            raise changed()
+
+def check_match(company: Company, call: Call, row: Row, *, required: bool) -> None:
+    """If-Match: missing or malformed is refused, a star always fits, a stale tag conflicts."""
+    tag = call.header("if-match").strip()
+    if not tag and not required:
+        return
+    if tag == "*":
+        return
+    if not (tag.startswith(('W/"', '"')) and tag.endswith('"') and len(tag) > 3):
+        raise Refusal(
+            400,
+            "BadRequest_InvalidToken",
+            "The request needs a valid concurrency token in If-Match.",
+        )
+    if tag.removeprefix("W/") != company.etag(row).removeprefix("W/"):
+        raise changed()
 
 
 def refusal_reply(refusal: Refusal) -> Reply:

@@ -70,6 +70,7 @@ class Company:
         self.watchers: list[Callable[[dict[str, Any]], None]] = []
         self._undo: list[Callable[[], None]] | None = None
         self._pending: list[tuple[str, str, str, Row, Row]] = []
+        self._moved: set[tuple[str, str]] = set()
 
     # -- time, ids, money ---------------------------------------------------------------------
 
@@ -160,6 +161,8 @@ class Company:
     def update(self, entity: str, row: Row, values: Row) -> None:
         """Change a row: new version, new stamp."""
         self.version += 1
+        if any(row.get(name) != value for name, value in values.items()):
+            self._moved.add((entity, row[self.tables[entity].key]))
         stamped = {**values, "_v": self.version}
         if "lastModifiedDateTime" in row:
             stamped["lastModifiedDateTime"] = self.stamp()
@@ -283,6 +286,7 @@ class Company:
     def _publish(self) -> None:
         """Hand the finished transaction to the write log and the change log."""
         pending, self._pending = self._pending, []
+        moved, self._moved = self._moved, set()
         changes: dict[tuple[str, str], str] = {}
         for entity, row_id, kind, row, values in pending:
             number = row.get("number") or row.get("code") or row.get("documentNo")
@@ -302,6 +306,8 @@ class Company:
                 header = self.row(HEADERS[entity], row["documentId"])
                 if header is not None:
                     changes.setdefault((HEADERS[entity], header["id"]), "updated")
+                    if kind != "updated" or (entity, row_id) in moved:
+                        moved.add((HEADERS[entity], header["id"]))
                 continue
             if entity in NEEDS_PARENT:
                 continue
@@ -317,6 +323,7 @@ class Company:
                 "entity_set": entity,
                 "id": row_id,
                 "kind": kind,
+                "null": kind == "updated" and (entity, row_id) not in moved,
                 "at": moment,
                 "who": self.actor.who,
             }
@@ -347,7 +354,7 @@ class Company:
         self.change_log = content["change_log"]
         self.version = content["version"]
         self.entry_number = content["entry_number"]
-        self._undo, self._pending = None, []
+        self._undo, self._pending, self._moved = None, [], set()
 
 
 _MERGED = ("created", "updated")

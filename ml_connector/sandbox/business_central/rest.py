@@ -15,33 +15,17 @@ from ml_connector.sandbox.business_central.company import Actor, Company
 from ml_connector.sandbox.business_central.entra import API_ROLE, Entra
 from ml_connector.sandbox.business_central.faults import Refusal, bad_request, no_set
 from ml_connector.sandbox.business_central.limits import Limits
+from ml_connector.sandbox.business_central.webhook_resource import (
+    SubscriptionResource,
+    leads_here,
+)
+from ml_connector.sandbox.business_central.webhooks import Webhooks
 from ml_connector.sandbox.frame.wire import WireError, decode, encode
 
 _METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"]
 _TOKEN_PATH = re.compile(r"/oauth2/v2\.0/token$")
 _DISCOVERY_PATH = re.compile(r"openid-configuration$|/discovery/")
 _SET = re.compile(r"/([A-Za-z_$]+)(?:\([^)]*\))?")
-WEBHOOK_SETS = (
-    "accounts",
-    "companyInformation",
-    "contacts",
-    "countriesRegions",
-    "currencies",
-    "customerPaymentJournals",
-    "customers",
-    "dimensions",
-    "generalLedgerEntries",
-    "itemCategories",
-    "items",
-    "paymentMethods",
-    "paymentTerms",
-    "salesCreditMemos",
-    "salesInvoices",
-    "salesOrders",
-    "salesShipments",
-    "shipmentMethods",
-    "unitsOfMeasure",
-)
 
 
 def kind_of(method: str, path: str) -> str:
@@ -67,8 +51,9 @@ def kind_of(method: str, path: str) -> str:
 class Service:
     """The one endpoint behind every path of the service and of its identity platform."""
 
-    def __init__(self, company: Company, entra: Entra, limits: Limits) -> None:
+    def __init__(self, company: Company, entra: Entra, limits: Limits, webhooks: Webhooks) -> None:
         self._company = company
+        self._subscriptions = SubscriptionResource(company, webhooks)
         self._entra = entra
         self._api = Api(company)
         self._batch = Batch(company, self._api, limits.count_inner)
@@ -85,7 +70,7 @@ class Service:
             return known
         body = await request.body()
         try:
-            reply = self._reply(request, segments, body)
+            reply = await self._reply(request, segments, body)
         except Refusal as refusal:
             reply = refusal_reply(refusal)
             if refusal.status == 401:
@@ -94,7 +79,7 @@ class Service:
                 reply.headers["retry-after"] = str(self._company.switches["retry_after_seconds"])
         return _response(reply)
 
-    def _reply(self, request: Request, segments: list[str], body: bytes) -> Reply:
+    async def _reply(self, request: Request, segments: list[str], body: bytes) -> Reply:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self._sign_in(headers)
         host = f"https://{headers.get('host', 'localhost')}"
@@ -108,9 +93,14 @@ class Service:
             case ["api", "v2.0", *inner]:
                 base = f"{host}/{place}/api/v2.0"
                 call = self._call(request, headers, inner, base, body)
+                if leads_here(inner):
+                    return await self._subscriptions.answer(call)
                 return self._batch.answer(call) if inner == ["$batch"] else self._api.answer(call)
             case ["api", "microsoft", "runtime", "beta", *inner]:
-                return self._webhook_sets(f"{host}/{place}/api/microsoft/runtime/beta", inner)
+                if not inner or inner[-1] != "webhookSupportedResources":
+                    raise no_set(request.url.path)
+                context = f"{host}/{place}/api/microsoft/runtime/beta/$metadata#{inner[-1]}"
+                return self._subscriptions.supported(request.url.query, context)
             case ["api", "microsoft", "automation", "v2.0", "companies"]:
                 base = f"{host}/{place}/api/microsoft/automation/v2.0"
                 return self._api.answer(self._call(request, headers, ["companies"], base, body))
@@ -162,13 +152,6 @@ class Service:
             "ringName": "Production",
         }
         return Reply(200, {"value": [entry]})
-
-    def _webhook_sets(self, base: str, inner: list[str]) -> Reply:
-        if not inner or inner[-1] != "webhookSupportedResources":
-            raise no_set("/".join(inner))
-        value = [{"resource": f"v2.0/{name}"} for name in WEBHOOK_SETS]
-        context = f"{base}/$metadata#webhookSupportedResources"
-        return Reply(200, {"@odata.context": context, "value": value})
 
     @staticmethod
     def _call(

@@ -1,5 +1,6 @@
 """The Business Central side of the sandbox, as the frame and the admin surface see it."""
 
+import pickle
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,7 @@ from ml_connector.sandbox.business_central.rest import Service, kind_of
 from ml_connector.sandbox.business_central.switches import SWITCHES
 from ml_connector.sandbox.business_central.tables import Row
 from ml_connector.sandbox.business_central.views import COMPUTED, derived_rows
+from ml_connector.sandbox.business_central.webhooks import Webhooks
 from ml_connector.sandbox.frame.admin import AdminError
 from ml_connector.sandbox.frame.application import Frame, build_application
 
@@ -59,10 +61,11 @@ class BusinessCentral:
         frame.expire_sessions = self.entra.expire_all
         self.limits = Limits(frame, self.entra)
         self.clerk = Clerk(self.company)
+        self.webhooks = Webhooks(self.company)
 
     def application(self) -> ASGIApp:
         """The HTTP face, with limits and the frame's faults around it."""
-        service = Service(self.company, self.entra, self.limits)
+        service = Service(self.company, self.entra, self.limits, self.webhooks)
         return build_application(
             service.routes(), self.frame, kind_of, error_body, gate=self.limits
         )
@@ -74,13 +77,17 @@ class BusinessCentral:
     # -- the admin surface --------------------------------------------------------------------
 
     def act(self, name: str, **arguments: Any) -> Any:
-        """Let the clerk do something."""
+        """Let the clerk do something, or look at the webhooks."""
+        if name.startswith("webhook_"):
+            return self.webhooks.act(name, arguments)
         return self.clerk.do(name, arguments)
 
     def records(self, entity: str, where: dict[str, str]) -> list[dict[str, Any]]:
         """The stored rows of a set whose fields have these values."""
         if entity in ("_ledger", "_item_units"):
             rows = list(self.company.table(entity).rows.values())
+        elif entity == "subscriptions":
+            rows = self.webhooks.records()
         elif entity not in ENTITIES:
             raise AdminError(f"there is no set {entity}")
         elif ENTITIES[entity].derived:
@@ -104,16 +111,20 @@ class BusinessCentral:
                 name: len(table) for name, table in self.company.tables.items() if len(table)
             },
             "change_log": len(self.company.change_log),
+            "webhooks": self.webhooks.state(),
             "series": {code: series.next_number for code, series in self.company.series.items()},
         }
 
     def snapshot(self) -> bytes:
         """The whole state."""
-        return self.company.dump()
+        content = {"company": self.company.dump(), "webhooks": self.webhooks.dump()}
+        return pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
 
     def restore(self, blob: bytes) -> None:
         """Set the state as a snapshot had it."""
-        self.company.restore(blob)
+        content = pickle.loads(blob)  # noqa: S301 - pickled by this process
+        self.company.restore(content["company"])
+        self.webhooks.restore(content["webhooks"])
 
 
 def _same(value: Any, text: str) -> bool:
