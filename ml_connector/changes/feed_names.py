@@ -1,0 +1,28 @@
+"""Names of feeds and checkpoints in the ledger."""
+
+from __future__ import annotations
+
+SALESFORCE = "salesforce"
+QUARANTINE = "quarantine"
+"""Inbox system of events that could not be decoded; a person can look at them there."""
+
+
+def events_feed(entity: str) -> str:
+    """Return the checkpoint of an event stream; its position is a replay id in hex."""
+    return f"{SALESFORCE}/{entity}/events"
+
+
+def poll_feed(entity: str) -> str:
+    """Return the checkpoint of the poll; its position is `SystemModstamp|Id`."""
+    return f"{SALESFORCE}/{entity}/poll"
+
+
+def state_of(feed: str) -> str:
+    """Return the name under which the state of *feed* is remembered."""
+    return f"feed {feed}"
+
+
+def topic_of(entity: str) -> str:
+    """Return the topic of an object's change events."""
+    base = entity.removesuffix("__c")
+    return f"/data/{base}__ChangeEvent" if base != entity else f"/data/{entity}ChangeEvent"
