@@ -1,4 +1,4 @@
-"""The reference page names everything there is to switch and to do."""
+"""The reference names everything there is to switch and to do."""
 
 from pathlib import Path
 
@@ -9,11 +9,12 @@ from ml_connector.sandbox.business_central.switches import SWITCHES
 from ml_connector.sandbox.business_central.system import SHORTCUTS, BusinessCentral
 from ml_connector.sandbox.frame.application import Frame
 
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "sandbox-business-central.md"
+PAGES = (Path(__file__).parents[3] / "docs" / "reference").glob("sandbox*.md")
+TEXT = "".join(page.read_text() for page in PAGES)
 ACTS = BusinessCentral(Frame(), Identity()).clerk.acts()
 
 
 @pytest.mark.parametrize("name", [*SWITCHES, *ACTS, *SHORTCUTS])
 def test_named(name: str) -> None:
-    """Each switch, act and fault shortcut is on the page."""
-    assert f"`{name}`" in PAGE.read_text()
+    """Each switch, act and fault shortcut is on a page of the sandbox."""
+    assert f"`{name}`" in TEXT
