@@ -11,8 +11,9 @@ from ml_connector.business_central.models import Item
 from ml_connector.business_central.models import parse as parse_bc
 from ml_connector.catalog.mapping import item_number
 from ml_connector.catalog.planning import plan_item
+from ml_connector.configuration.fields import incoming
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Create, Exclude, Park
+from ml_connector.domain.decision import Create, Exclude, Link, Park, Unchanged
 from ml_connector.domain.identifiers import Kind, folded
 from ml_connector.errors import TransientError
 from ml_connector.exchange.collect import (
@@ -21,6 +22,7 @@ from ml_connector.exchange.collect import (
     mark_changed,
     poll_bc,
     poll_salesforce,
+    row_stamp,
     shown_fields,
 )
 from ml_connector.exchange.decided import Decided, store_decided
@@ -54,7 +56,12 @@ def collect_products(systems: Systems) -> list[str]:
     mark_changed(
         systems,
         "Product2",
-        [record.key for records in linked.values() for record in records],
+        [
+            record.key
+            for row in rows
+            for record in linked.get(row["id"].lower(), ())
+            if record.bc_stamp != row_stamp(row)
+        ],
         "items",
     )
     confirm()
@@ -78,7 +85,8 @@ def prepare_items(systems: Systems, keys: Sequence[str]) -> Prepared:
             continue
         record.salesforce_number = product.product_code or product.name or ""
         record.source_stamp = content_digest(rows[key])
-        record.shown = shown_fields(rows[key], record.wanted)
+        record.wanted.pop("IsActive", None)
+        record.shown = shown_fields(rows[key], {"IsActive", *record.wanted})
         external = (product.bc_item_id or "").lower()
         decision = plan_item(
             product,
@@ -98,9 +106,17 @@ def prepare_items(systems: Systems, keys: Sequence[str]) -> Prepared:
         item = linked.get(getattr(decision, "bc_id", "").lower()) or by_number.get(
             item_number(product)
         )
-        decided.append(Decided(record, decision, _facts(systems, product, item)))
+        if isinstance(decision, Link | Unchanged) and item is not None:
+            record.bc_stamp = _stamp(item)
+        facts = _facts(systems, product, item)
+        decided.append(Decided(record, decision, facts, _from_item(systems, product, item)))
     outcomes = store_decided(systems, "Product2", decided, up_to)
     return Prepared(tuple(plans), outcomes)
+
+
+def _stamp(item: Item) -> str:
+    changed = item.last_modified_date_time
+    return changed.isoformat() if changed else ""
 
 
 def _facts(systems: Systems, product: Product2, item: Item | None) -> dict[str, Any]:
@@ -111,6 +127,16 @@ def _facts(systems: Systems, product: Product2, item: Item | None) -> dict[str, 
     if unit in _EACH and unit not in systems.units():
         return {"sales_unit": ""}
     return {"sales_unit": unit}
+
+
+def _from_item(systems: Systems, product: Product2, item: Item | None) -> dict[str, Any]:
+    """Return the fields a product takes over from its item by the policy."""
+    if item is None:
+        return {}
+    wanted = dict(incoming(systems.policy.fields, "items", item))
+    if systems.policy.catalog.deactivate and item.blocked and product.is_active:
+        wanted["IsActive"] = False
+    return wanted
 
 
 _EACH = frozenset({"EACH", "EA"})
@@ -187,7 +213,9 @@ def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], No
     product: Product2 = plan.source
 
     def finish(record: Record, written: Written) -> None:
-        record.facts.update(_facts(systems, product, parse_bc(Item, written.answer)))
+        item = parse_bc(Item, written.answer)
+        record.bc_stamp = _stamp(item)
+        record.facts.update(_facts(systems, product, item))
         express(record)
 
     return finish

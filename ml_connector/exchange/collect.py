@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,7 +39,7 @@ def content_digest(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(encode(dict(sorted(content.items())))).hexdigest()[:32]
 
 
-def shown_fields(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def shown_fields(row: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
     """Return what a Salesforce row shows of BC: the BC_ fields, and the mapped ones in *wanted*."""
     return {name: value for name, value in row.items() if name.startswith("BC_") or name in wanted}
 
@@ -139,8 +139,24 @@ def parse_instant(text: str) -> datetime:
     return datetime.fromisoformat(body + zone).astimezone(UTC)
 
 
+def row_stamp(row: Mapping[str, Any]) -> str:
+    """Return a BC row's lastModifiedDateTime as the ledger keeps stamps."""
+    return parse_instant(row["lastModifiedDateTime"]).isoformat()
+
+
 def mark_changed(systems: Systems, sobject: str, keys: Iterable[str], reason: str) -> None:
     """Put *keys* into the inbox so that the next preparation reads them again."""
+    now = systems.clock.now().isoformat()
+    mark_versions(systems, sobject, [(key, now) for key in dict.fromkeys(keys)], reason)
+
+
+def mark_versions(
+    systems: Systems, sobject: str, versions: Iterable[tuple[str, str]], reason: str
+) -> None:
+    """Put the keys of *versions* (key, what moved) into the inbox.
+
+    A version that was put there before is ignored, so that an overlap costs no second look.
+    """
     now = systems.clock.now()
     changes = [
         NewChange(
@@ -150,9 +166,9 @@ def mark_changed(systems: Systems, sobject: str, keys: Iterable[str], reason: st
             change_type="UPDATE",
             changed_at=now,
             source=reason,
-            dedupe_key=f"{reason}:{sobject}:{key}:{now.isoformat()}",
+            dedupe_key=f"{reason}:{sobject}:{key}:{version}",
         )
-        for key in dict.fromkeys(keys)
+        for key, version in dict.fromkeys(versions)
     ]
     if changes:
         with systems.ledger.transaction() as tx:

@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from ml_connector.business_central.client import BatchOperation
@@ -63,6 +64,10 @@ _INDEX_FIELDS = (
     "id", "number", "displayName", "postalCode", "email", "website", "taxRegistrationNumber",
 )  # fmt: skip
 _SERIES_ONLY = "customer_series_only"
+_ORDERS_POLLED = "orders_polled"
+
+POLL_AGAIN_AFTER = timedelta(seconds=30)
+"""How old the poll of Orders for the customers may be to serve the orders of the same run too."""
 
 
 def collect_accounts(systems: Systems) -> list[str]:
@@ -77,7 +82,14 @@ def collect_accounts(systems: Systems) -> list[str]:
 
 
 def poll_orders(systems: Systems) -> None:
-    """Store changed Orders in the inbox, and with them the Accounts that are no customers yet."""
+    """Store changed Orders in the inbox, and with them the Accounts that are no customers yet.
+
+    A run that has polled a moment ago does not poll again.
+    """
+    polled: list[datetime] = systems.remembered.get(_ORDERS_POLLED, list)
+    now = systems.clock.now()
+    if polled and now - polled[-1] < POLL_AGAIN_AFTER:
+        return
 
     def on_page(page: list[dict[str, Any]], _: dict[str, Record]) -> None:
         accounts = [str(row["AccountId"]) for row in page if row.get("AccountId")]
@@ -86,6 +98,7 @@ def poll_orders(systems: Systems) -> None:
         mark_changed(systems, "Account", unlinked, "order")
 
     poll_salesforce(systems, "Order", fields_of(systems, Order), Kind.ORDER, on_page)
+    polled.append(now)
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ml_connector.business_central.models import SalesInvoice, parse
@@ -224,8 +224,11 @@ def _finisher(systems: Systems, context: _OfOrder) -> Callable[[Record, Written]
     def finish(_: Record, written: Written) -> None:
         invoice: SalesInvoice = written.answer
         chain = Chain(order=None, invoices=[invoice], posted={invoice.id})
+        # Without a stamp: the poll of changed invoices still leads to its order until the status
+        # was derived from it.
+        documents = [replace(each, stamp="") for each in documents_of(context.order.key, chain)]
         with systems.ledger.transaction() as tx:
-            tx.save_documents(documents_of(context.order.key, chain))
+            tx.save_documents(documents)
 
     return finish
 

@@ -283,6 +283,11 @@ def _context(systems: Systems, order: Order, window: _Window) -> OrderContext:
         units=systems.units(),
         countries=systems.countries(),
         extra=outgoing(systems.policy.fields, "salesOrders", order),
+        names={
+            record.salesforce_id: record.salesforce_number
+            for record in (*window.accounts.values(), *window.products.values())
+            if record.salesforce_number
+        },
     )
 
 

@@ -13,7 +13,12 @@ from ml_connector.domain.causes import Cause
 from ml_connector.domain.identifiers import Kind, State, folded
 from ml_connector.errors import StaleClaim
 from ml_connector.exchange.chains import Chain, documents_of, read_chains
-from ml_connector.exchange.collect import mark_changed, parse_instant, poll_bc
+from ml_connector.exchange.collect import (
+    mark_changed,
+    mark_versions,
+    poll_bc,
+    row_stamp,
+)
 from ml_connector.exchange.show import express
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Document, Record
@@ -30,28 +35,29 @@ def collect_affected_orders(systems: Systems) -> list[str]:
     Effect: they are stored in the inbox before any checkpoint moves. Cost: a fixed handful of
     calls, whatever the number of orders: changed documents, all order ids, all open invoices.
     """
-    affected: set[str] = set()
+    versions: list[tuple[str, str]] = []
     confirmations = []
     rows, confirm = poll_bc(
         systems,
         "salesInvoices",
         ("id", "number", "orderId", "orderNumber", "lastModifiedDateTime"),
     )
-    affected |= _orders_of_invoices(systems, rows)
+    versions += _orders_of_invoices(systems, rows)
     confirmations.append(confirm)
     rows, confirm = poll_bc(
         systems,
         "salesCreditMemos",
         ("id", "number", "invoiceId", "invoiceNumber", "lastModifiedDateTime"),
     )
-    affected |= _orders_of_credit_memos(systems, rows)
+    versions += _orders_of_credit_memos(systems, rows)
     confirmations.append(confirm)
     rows, confirm = poll_bc(
         systems, "salesShipments", ("id", "number", "orderNumber", "lastModifiedDateTime")
     )
-    affected |= _orders_by_number(systems, [row.get("orderNumber") or "" for row in rows])
+    versions += _orders_of_shipments(systems, rows)
     confirmations.append(confirm)
-    affected |= _moved_or_vanished(systems)
+    mark_versions(systems, STATUS_ENTITY, versions, "documents")
+    affected = _moved_or_vanished(systems)
     affected |= _open_amount_moved(systems)
     affected |= _overdue_now(systems)
     mark_changed(systems, STATUS_ENTITY, sorted(affected), "business_central")
@@ -60,35 +66,77 @@ def collect_affected_orders(systems: Systems) -> list[str]:
     return systems.ledger.pending_ids("salesforce", STATUS_ENTITY)
 
 
-def _orders_of_invoices(systems: Systems, rows: Sequence[Mapping[str, Any]]) -> set[str]:
-    ids = [str(row.get("orderId") or "").lower() for row in rows]
-    by_id = systems.ledger.records_by_bc_id(Kind.ORDER, [each for each in ids if each])
-    keys = {record.key for records in by_id.values() for record in records}
-    keys |= _orders_by_number(systems, [row.get("orderNumber") or "" for row in rows])
+def _version(row: Mapping[str, Any]) -> str:
+    return f"{str(row['id']).lower()}:{row_stamp(row)}"
+
+
+def _is_known(document: Document | None, row: Mapping[str, Any]) -> bool:
+    """Tell whether the status was derived from this very version of the document already."""
+    return document is not None and document.stamp == row_stamp(row)
+
+
+def _orders_of_invoices(
+    systems: Systems, rows: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, str]]:
+    by_id = systems.ledger.records_by_bc_id(
+        Kind.ORDER, [str(row.get("orderId") or "").lower() for row in rows]
+    )
+    by_number = systems.ledger.records_by_bc_number(
+        Kind.ORDER, [folded(row.get("orderNumber")) for row in rows]
+    )
     known = systems.ledger.document_by_bc_id([str(row["id"]).lower() for row in rows])
-    return keys | {document.order_key for document in known.values()}
+    versions: list[tuple[str, str]] = []
+    for row in rows:
+        document = known.get(str(row["id"]).lower())
+        if _is_known(document, row):
+            continue
+        orders = [
+            *by_id.get(str(row.get("orderId") or "").lower(), ()),
+            *by_number.get(folded(row.get("orderNumber")), ()),
+        ]
+        keys = {order.key for order in orders} | ({document.order_key} if document else set())
+        versions += [(key, _version(row)) for key in sorted(keys)]
+    return versions
 
 
-def _orders_of_credit_memos(systems: Systems, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+def _orders_of_credit_memos(
+    systems: Systems, rows: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, str]]:
     ids = [str(row.get("invoiceId") or "").lower() for row in rows]
     ids += [str(row["id"]).lower() for row in rows]
     known = systems.ledger.document_by_bc_id([each for each in ids if each])
-    keys = {document.order_key for document in known.values()}
-    numbers = [row.get("invoiceNumber") or "" for row in rows]
+    numbers = [str(row.get("invoiceNumber") or "") for row in rows]
     by_number = systems.ledger.documents_by_number([each for each in numbers if each])
-    return keys | {document.order_key for each in by_number.values() for document in each}
+    versions: list[tuple[str, str]] = []
+    for row in rows:
+        memo = known.get(str(row["id"]).lower())
+        if _is_known(memo, row):
+            continue
+        invoice = known.get(str(row.get("invoiceId") or "").lower())
+        documents = [*by_number.get(str(row.get("invoiceNumber") or ""), ())]
+        documents += [each for each in (memo, invoice) if each is not None]
+        keys = {document.order_key for document in documents}
+        versions += [(key, _version(row)) for key in sorted(keys)]
+    return versions
 
 
-def _orders_by_number(systems: Systems, numbers: Sequence[str]) -> set[str]:
-    wanted = sorted({folded(number) for number in numbers} - {""})
-    found = systems.ledger.records_by_bc_number(Kind.ORDER, wanted)
-    return {record.key for records in found.values() for record in records}
+def _orders_of_shipments(
+    systems: Systems, rows: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, str]]:
+    by_number = systems.ledger.records_by_bc_number(
+        Kind.ORDER, [folded(row.get("orderNumber")) for row in rows]
+    )
+    return [
+        (order.key, _version(row))
+        for row in rows
+        for order in by_number.get(folded(row.get("orderNumber")), ())
+    ]
 
 
 def _moved_or_vanished(systems: Systems) -> set[str]:
     """Return linked orders whose BC row has another stamp than last seen, or is gone."""
     stamps = {
-        str(row["id"]).lower(): parse_instant(row["lastModifiedDateTime"]).isoformat()
+        str(row["id"]).lower(): row_stamp(row)
         for row in systems.business_central.rows(
             "salesOrders", select=("id", "lastModifiedDateTime")
         )

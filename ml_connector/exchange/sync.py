@@ -12,7 +12,16 @@ from uuid import uuid4
 from ml_connector.configuration.settings import ConnectionSettings
 from ml_connector.domain.identifiers import Kind
 from ml_connector.errors import TransientError
-from ml_connector.exchange import catalog, contacts, customers, invoices, orders, status
+from ml_connector.exchange import (
+    catalog,
+    contacts,
+    customers,
+    invoices,
+    orders,
+    shipments,
+    status,
+)
+from ml_connector.exchange.item_following import follow_items
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.report import SyncReport, begin_run, run_report
 from ml_connector.exchange.show import show
@@ -83,6 +92,10 @@ def sync_phases(systems: Systems) -> TransientError | None:
 
     keys = catalog.collect_products(systems)
     faults.append(run_phase(systems, keys, catalog.prepare_items, catalog.write_items))
+    try:
+        follow_items(systems)
+    except TransientError as fault:
+        faults.append(fault)
     shown(Kind.ITEM)
     keys = customers.collect_accounts(systems)
     faults.append(run_phase(systems, keys, customers.prepare_customers, customers.write_customers))
@@ -96,6 +109,8 @@ def sync_phases(systems: Systems) -> TransientError | None:
     shown(Kind.ORDER)
     keys = invoices.collect_drafts(systems)
     faults.append(run_phase(systems, keys, invoices.prepare_drafts, invoices.post_invoices))
+    keys = shipments.collect_unposted_orders(systems)
+    faults.append(run_phase(systems, keys, shipments.prepare_shipments, shipments.ship_and_invoice))
     for window in windows(status.collect_affected_orders(systems)):
         status.prepare_status(systems, window)
     shown(Kind.ORDER)

@@ -1,0 +1,191 @@
+"""Ship and invoice linked orders, where the policy says that the connector does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from ml_connector.business_central.models import SalesInvoice, SalesOrder, parse
+from ml_connector.domain.causes import Cause
+from ml_connector.domain.decision import Park
+from ml_connector.domain.identifiers import Kind, State
+from ml_connector.domain.money import total
+from ml_connector.errors import (
+    ConcurrentEdit,
+    OutcomeUnknown,
+    RecordNotFound,
+    TransientError,
+)
+from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.outcome import Outcome, Planned, Prepared
+from ml_connector.exchange.status import STATUS_ENTITY
+from ml_connector.exchange.systems import Systems
+from ml_connector.exchange.write_protocol import (
+    Write,
+    Written,
+    claimed,
+    new_record,
+    store_decision,
+    write_once,
+)
+from ml_connector.invoices.planning import plan_shipment
+from ml_connector.ledger.records import Intent, Record
+
+def collect_unposted_orders(systems: Systems) -> list[str]:
+    """Return the keys of linked orders that may have something left to ship or invoice.
+
+    Empty unless the policy is "ship_and_invoice". Cost: none, the ledger knows.
+    """
+    if systems.policy.invoices.posting != "ship_and_invoice":
+        return []
+    return [
+        record.key
+        for page in systems.ledger.iterate(
+            kind=Kind.ORDER, linked=True, settled=False, states=(State.WRITTEN, State.UNCHANGED)
+        )
+        for record in page
+        if not record.facts.get("gone")
+    ]
+
+
+def prepare_shipments(systems: Systems, keys: Sequence[str]) -> Prepared:
+    """Read the orders of *keys* and plan the posting of those with something left."""
+    records = systems.ledger.records(Kind.ORDER, keys)
+    by_id = {record.bc_id.lower(): record for record in records.values()}
+    plans = [
+        Planned(
+            kind=Kind.INVOICE,
+            key=order.id,
+            number=order.number,
+            decision=None,
+            source=order,
+            up_to=0,
+            row={},
+            context=by_id[order.id],
+        )
+        for row in systems.business_central.find_by(
+            "salesOrders", "id", sorted(by_id), quote=False, expand="salesOrderLines"
+        )
+        for order in [parse(SalesOrder, row)]
+        if plan_shipment(order, total_differs=False, policy=systems.policy.invoices)
+    ]
+    return Prepared(tuple(plans))
+
+
+def ship_and_invoice(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
+    """Ship and invoice the planned orders, each posting exactly once.
+
+    Raises: TransientError after every other plan was dealt with.
+    """
+    outcomes: list[Outcome] = []
+    fault: TransientError | None = None
+    with claimed(systems, Kind.INVOICE, [plan.key for plan in plans]) as claims:
+        for plan in plans:
+            record = _record(systems, plan)
+            try:
+                outcome, trouble = write_once(
+                    systems, claims, record, _posting(systems, plan), _finish
+                )
+            except ConcurrentEdit:
+                message = f"Sales order {plan.number} is being edited in Business Central."
+                outcome = store_decision(systems, record, Park(Cause.CONCURRENT_EDIT, message))
+                trouble = None
+            outcomes.append(outcome)
+            fault = fault or trouble
+    mark_changed(systems, STATUS_ENTITY, [plan.context.key for plan in plans], "posted")
+    if fault is not None:
+        raise fault
+    return outcomes
+
+
+def _record(systems: Systems, plan: Planned) -> Record:
+    order: Record = plan.context
+    record = systems.ledger.record(Kind.INVOICE, plan.key)
+    if record is None:
+        record = new_record(systems, Kind.INVOICE, plan.key, order.salesforce_number)
+        record.salesforce_id = order.salesforce_id
+        record.bc_id, record.bc_number = order.bc_id, order.bc_number
+    return record
+
+
+def _finish(_: Record, __: Written) -> None:
+    """Nothing to complete: the status phase reads the invoices."""
+
+
+def _quantities(order: SalesOrder) -> dict[str, Decimal]:
+    return {
+        "shipped": total(line.shipped_quantity for line in order.lines),
+        "invoiced": total(line.invoiced_quantity for line in order.lines),
+    }
+
+
+def _read(systems: Systems, order_id: str) -> SalesOrder | None:
+    try:
+        row = systems.business_central.fetch("salesOrders", order_id, expand="salesOrderLines")
+    except RecordNotFound:
+        return None
+    return parse(SalesOrder, row)
+
+
+def _posted(systems: Systems, planned: SalesOrder, now: SalesOrder | None) -> Written:
+    """Return the posting as done: the order as it is now, or the invoice it became.
+
+    Raises: RecordNotFound when the order is gone and no invoice came of it.
+    """
+    if now is not None:
+        return Written(now.id, now.number, now)
+    found = systems.business_central.find_by("salesInvoices", "orderId", [planned.id], quote=False)
+    for row in found:
+        return Written(planned.id, planned.number, parse(SalesInvoice, row))
+    raise RecordNotFound(
+        f"sales order {planned.number} is gone without an invoice",
+        system="business_central",
+        record_id=planned.id,
+    )
+
+
+def _posting(systems: Systems, plan: Planned) -> Write:
+    planned: SalesOrder = plan.source
+    before = _quantities(planned)
+
+    def send(on_send: Callable[[], None]) -> Written:
+        now = _read(systems, planned.id)
+        if now is None or _moved(_quantities(now), before):
+            return _posted(systems, planned, now)
+        systems.business_central.act(
+            "salesOrders", planned.id, "shipAndInvoice", etag=now.etag, on_send=on_send
+        )
+        try:
+            return _posted(systems, planned, _read(systems, planned.id))
+        except (TransientError, RecordNotFound) as lost:
+            raise OutcomeUnknown(
+                f"the posting was accepted, reading it back failed: {lost.message}",
+                system="business_central",
+                record_id=planned.id,
+            ) from lost
+
+    def look(intent: Intent) -> Written | Park | None:
+        now = _read(systems, planned.id)
+        if now is not None and not _moved(_quantities(now), intent.payload):
+            return None
+        try:
+            return _posted(systems, planned, now)
+        except RecordNotFound as gone:
+            return Park(Cause.DELETED_IN_BC, f"{gone.message}.")
+
+    return Write(
+        "ship_and_invoice",
+        planned.id,
+        before,
+        send,
+        look,
+        before,
+        "ship_and_invoice",
+        refusal=Cause.POSTING_REFUSED,
+    )
+
+
+def _moved(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Tell whether something was shipped or invoiced since *before*."""
+    return any(Decimal(str(now[name])) != Decimal(str(before[name])) for name in now)
