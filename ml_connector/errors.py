@@ -3,10 +3,10 @@
 ConnectorError
 ├── ConfigurationError             stop the run, tell a person
 │   ├── AuthenticationError        credentials refused after one fresh token
-│   └── GuardTripped               a run would change more than the policy allows, or a plan is stale
+│   └── GuardTripped               a run would change too much, or its plan is stale
 ├── TransientError                 Prefect retries
 │   ├── RateLimited                carries `retry_after`
-│   └── OutcomeUnknown             a write was sent and its answer is lost: look before writing again
+│   └── OutcomeUnknown             the answer to a write is lost: look before writing again
 ├── RecordError                    park or wait with this record, go on with the others
 │   ├── RecordRejected             the vendor refused the content
 │   │   └── DuplicateKey           a record with this key exists already
@@ -14,7 +14,7 @@ ConnectorError
 │   ├── AmbiguousExternalId        several records carry one External Id
 │   └── ConcurrentEdit             the record changed since it was read
 ├── FeedError                      replay id too old, subscription lost: fall back to the poll
-├── StaleClaim                     another worker owns the record now: drop what this one was about to store
+├── StaleClaim                     another worker owns the record now: store nothing
 └── ContractError                  an answer that does not fit the documented shape
 """
 
@@ -25,9 +25,9 @@ class ConnectorError(Exception):
     """Base of all errors; its text is one sentence for the operator.
 
     Attributes:
-        system: "salesforce", "business_central", "ledger", "prefect" or "" for the connector itself.
+        system: "salesforce", "business_central", "ledger", "prefect"; "" for the connector itself.
         operation: what was being done, such as "POST salesOrders".
-        code: the vendor's error code, or one of ours in snake_case; callers branch on it or the class.
+        code: the vendor's error code, or one of ours in snake_case; callers branch on it.
         status: HTTP status, 0 when there was none.
         record_id: the record it is about, "" when it is about none.
         remedy: what a person should do, one sentence.
@@ -37,7 +37,7 @@ class ConnectorError(Exception):
     default_code = "connector_error"
     default_remedy = "See the log of the run; report it with the request id if it comes again."
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all of what an operator needs to act
         self,
         message: str,
         *,

@@ -1,0 +1,1 @@
+"""Values of the business without any I/O."""

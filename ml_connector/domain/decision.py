@@ -10,7 +10,7 @@ from ml_connector.domain.causes import CATALOGUE, Cause
 from ml_connector.domain.identifiers import Kind, Owner
 
 Body: TypeAlias = Mapping[str, Any]
-"""What is sent to a vendor: field name → JSON value (Decimal, str, bool, int, None, list of Body), in sending order."""
+"""What is sent to a vendor: field name → JSON value, in sending order; lines are lists of Body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Take an existing BC record as the partner; `changes` are the blanks the first link may fill."""
+    """Take an existing BC record as the partner; `changes` are what the first link may fill."""
 
     bc_id: str
     bc_number: str
