@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -17,8 +18,12 @@ from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.systems import Systems
 from tasks.batches import PhaseResult, Scope
 
+log = logging.getLogger("ml_connector")
+
 ROWS = 200
 """Rows of the table in the summary; the ledger and `ml-connector status` have all."""
+
+NAME_WIDTH = 40
 
 _ENTITY_SETS = {
     Kind.ITEM: "items",
@@ -54,7 +59,7 @@ class Links:
         """Return a link to the Salesforce record, "" when there is none."""
         if not outcome.salesforce_id:
             return ""
-        text = outcome.number or outcome.salesforce_id
+        text = cell(short(outcome.number or outcome.salesforce_id))
         return f"[{text}]({self._instance_url}/{outcome.salesforce_id})"
 
     def business_central(self, outcome: Outcome) -> str:
@@ -90,6 +95,8 @@ async def publish_summary(
 ) -> None:
     """Write the run's summary and its table of records as artifacts, one history per connection."""
     systems = scope.systems
+    for title, result in zip(titles, work.results, strict=True):
+        log.info("%s: %s", title, result)
     links = await asyncio.to_thread(Links, systems)
     name = systems.settings.name
     text = summary_text(name, flow_name, titles, work.results, links)
@@ -138,15 +145,15 @@ def summary_text(
     if shown:
         lines += [
             "",
-            "| record | state | why | Salesforce | Business Central |",
+            "| record | state | Salesforce | Business Central | why |",
             "|---|---|---|---|---|",
         ]
     for outcome in shown[:ROWS]:
         why = f"{outcome.cause}: {outcome.message}" if outcome.cause else ""
-        record = f"{outcome.kind} {cell(outcome.number or outcome.key)}"
+        record = f"{outcome.kind} {cell(short(outcome.number or outcome.key))}"
         lines.append(
-            f"| {record} | {outcome.state} | {cell(why)} |"
-            f" {links.salesforce(outcome)} | {links.business_central(outcome)} |"
+            f"| {record} | {outcome.state} | {links.salesforce(outcome)} |"
+            f" {links.business_central(outcome)} | {cell(why)} |"
         )
     if len(shown) > ROWS:
         lines += [
@@ -172,17 +179,22 @@ def record_rows(
     return [
         {
             "kind": str(outcome.kind),
-            "number": outcome.number or outcome.key,
+            "number": short(outcome.number or outcome.key),
             "state": str(outcome.state),
-            "cause": str(outcome.cause),
-            "message": outcome.message,
             "salesforce": links.salesforce(outcome),
             "business_central": links.business_central(outcome),
+            "cause": str(outcome.cause),
+            "message": outcome.message,
             "audit": f"ml-connector audit {connection} {outcome.salesforce_id or outcome.bc_id}",
         }
         for result in results
         for outcome in result.details
     ]
+
+
+def short(name: str) -> str:
+    """Return *name* so short that the columns after it stay in sight."""
+    return name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…"
 
 
 def cell(text: str) -> str:
