@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from ml_connector.business_central.models import (
     GeneralLedgerEntry,
@@ -22,6 +23,23 @@ _POSTED_STATUSES = frozenset({"Paid", "Canceled", "Corrective"})
 _DRAFT_STATUSES = frozenset({"Draft", "In Review", ""})
 
 
+class DocumentSource(Protocol):
+    """Where documents are looked up: the BC client, or a fresh copy of the company."""
+
+    def find_by(
+        self,
+        entity_set: str,
+        field: str,
+        values: Iterable[str],
+        *,
+        quote: bool = True,
+        select: Sequence[str] = (),
+        expand: str = "",
+    ) -> Iterator[dict[str, Any]]:
+        """Yield each row once whose *field* is one of *values*, whatever their case."""
+        ...
+
+
 @dataclass(slots=True)
 class Chain:
     """What BC has of one order; `order` is None when it is gone."""
@@ -33,8 +51,10 @@ class Chain:
     """Ids of the invoices that are posted beyond doubt."""
 
 
-def read_chains(systems: Systems, records: Sequence[Record]) -> dict[str, Chain]:
-    """Return the chain of every linked order record, by key.
+def read_chains(
+    systems: Systems, records: Sequence[Record], source: DocumentSource | None = None
+) -> dict[str, Chain]:
+    """Return the chain of every linked order record, by key; from *source* when one is given.
 
     Cost: about five calls per 50 orders. Order numbers can be reused, so an invoice that names the
     order by number only must also carry its external document number and customer.
@@ -42,14 +62,14 @@ def read_chains(systems: Systems, records: Sequence[Record]) -> dict[str, Chain]
     linked = [record for record in records if record.bc_id]
     chains = {record.key: Chain() for record in linked}
     by_id = {record.bc_id.lower(): record for record in linked}
-    bc = systems.business_central
+    bc = source or systems.business_central
     for row in bc.find_by(
         "salesOrders", "id", sorted(by_id), quote=False, expand="salesOrderLines"
     ):
         order = parse(SalesOrder, row)
         chains[by_id[order.id].key].order = order
-    _add_invoices(systems, linked, by_id, chains)
-    _add_credit_memos(systems, chains)
+    _add_invoices(systems, bc, linked, by_id, chains)
+    _add_credit_memos(bc, chains)
     remembered = systems.ledger.documents([record.key for record in linked])
     _add_evidence(systems, chains, remembered)
     return chains
@@ -57,11 +77,11 @@ def read_chains(systems: Systems, records: Sequence[Record]) -> dict[str, Chain]
 
 def _add_invoices(
     systems: Systems,
+    bc: DocumentSource,
     linked: Sequence[Record],
     by_id: Mapping[str, Record],
     chains: Mapping[str, Chain],
 ) -> None:
-    bc = systems.business_central
     seen: dict[str, str] = {}
 
     def add(invoice: SalesInvoice, key: str) -> None:
@@ -102,15 +122,13 @@ def _is_of(invoice: SalesInvoice, record: Record) -> bool:
     )
 
 
-def _add_credit_memos(systems: Systems, chains: Mapping[str, Chain]) -> None:
+def _add_credit_memos(bc: DocumentSource, chains: Mapping[str, Chain]) -> None:
     owner: dict[str, list[tuple[str, SalesInvoice]]] = defaultdict(list)
     for key, chain in chains.items():
         for invoice in chain.invoices:
             if invoice.status not in _DRAFT_STATUSES:
                 owner[folded(invoice.number)].append((key, invoice))
-    for row in systems.business_central.find_by(
-        "salesCreditMemos", "invoiceNumber", sorted(owner.keys() - {""})
-    ):
+    for row in bc.find_by("salesCreditMemos", "invoiceNumber", sorted(owner.keys() - {""})):
         memo = parse(SalesCreditMemo, row)
         for key, invoice in owner[folded(memo.invoice_number)]:
             if not memo.invoice_id or same_id(memo.invoice_id, invoice.id):

@@ -19,6 +19,7 @@ from ml_connector.domain.identifiers import eighteen
 from ml_connector.errors import ConfigurationError, FeedError, RecordNotFound
 from ml_connector.salesforce import faults
 from ml_connector.salesforce.auth import SalesforceAuth
+from ml_connector.salesforce.bulk_query import ROWS_PER_PAGE, BulkRow, bulk_pages
 from ml_connector.salesforce.describe import Describe, parse_describe
 from ml_connector.salesforce.models import SObject, selected_fields
 from ml_connector.salesforce.settings import SalesforceSettings
@@ -66,6 +67,7 @@ class SalesforceClient:
     ) -> None:
         self.settings = settings
         self._wire = SalesforceWire(settings, clock or SystemClock(), sleep=sleep)
+        self._sleep = sleep
         self._describes: dict[str, Describe] = {}
         self._lock = threading.Lock()
 
@@ -204,6 +206,14 @@ class SalesforceClient:
         """Yield the records of *soql* one by one."""
         for page in self.query(soql, all_rows=all_rows):
             yield from page
+
+    def bulk_query(self, soql: str, *, page_size: int = ROWS_PER_PAGE) -> Iterator[list[BulkRow]]:
+        """Yield the records of *soql* page by page through a Bulk API 2.0 query job.
+
+        For thousands of records: a handful of calls whatever their number. Values are text, an
+        empty one None; no child queries. Raises: TransientError when the job does not end.
+        """
+        return bulk_pages(self._wire, soql, self._sleep, page_size)
 
     def count(self, soql: str) -> int:
         """Return how many rows `SELECT COUNT() …` finds."""

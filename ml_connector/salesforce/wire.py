@@ -68,6 +68,24 @@ class SalesforceWire:
 
         Raises: what the fault table says; OutcomeUnknown when the answer to a write is lost.
         """
+        response = self._answer(call)
+        if response.status_code == 204:
+            return None
+        try:
+            return wire_json.decode(response.content)
+        except ContractError as error:
+            raise faults.unreadable(call.operation, is_write=call.is_write) from error
+
+    def download(self, call: Call) -> tuple[bytes, Mapping[str, str]]:
+        """Return the body of an answer that is no JSON, and its headers by lower-case name.
+
+        Raises: as `send`.
+        """
+        response = self._answer(call)
+        return response.content, {name.lower(): text for name, text in response.headers.items()}
+
+    def _answer(self, call: Call) -> requests.Response:
+        """Return the answer to *call*, which is no error."""
         session = self.auth.session()
         response = self._attempt(call, session)
         if response.status_code == 401 and self._may_renew(response):
@@ -81,12 +99,7 @@ class SalesforceWire:
             response = self._attempt(call, self.auth.session())
         if response.status_code >= 300:
             raise self._error(call, response)
-        if response.status_code == 204:
-            return None
-        try:
-            return wire_json.decode(response.content)
-        except ContractError as error:
-            raise faults.unreadable(call.operation, is_write=call.is_write) from error
+        return response
 
     def _attempt(self, call: Call, session: Session) -> requests.Response:
         org = self._org_for(session)
