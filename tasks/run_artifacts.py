@@ -59,8 +59,7 @@ class Links:
         """Return a link to the Salesforce record, "" when there is none."""
         if not outcome.salesforce_id:
             return ""
-        text = cell(short(outcome.number or outcome.salesforce_id))
-        return f"[{text}]({self._instance_url}/{outcome.salesforce_id})"
+        return f"[open]({self._instance_url}/{outcome.salesforce_id})"
 
     def business_central(self, outcome: Outcome) -> str:
         """Return a link to the BC card, or to the API's record where there is no web client."""

@@ -48,7 +48,7 @@ def test_the_summary_counts_and_lists_the_urgent_ones_first() -> None:
 
     assert "| orders | 1 | 0 | 0 | 1 | 0 |" in text
     assert text.index("order 00000002") < text.index("order 00000001")
-    assert "[00000001](https://acme.my.salesforce.com/80100000001)" in text
+    assert "[open](https://acme.my.salesforce.com/80100000001)" in text
     assert "/companies(company-id)/salesOrders(id1)" in text
     assert "P\\|9" in text
 
