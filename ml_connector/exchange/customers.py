@@ -39,6 +39,13 @@ from ml_connector.exchange.collect import (
     shown_fields,
 )
 from ml_connector.exchange.decided import Decided, store_decided
+from ml_connector.exchange.merges import (
+    absorb_merged,
+    merge_conflict,
+    merged_away,
+    other_customer,
+    was_merged,
+)
 from ml_connector.exchange.order_filter import qualifying_order_condition
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import finish_plans, planned_record
@@ -116,6 +123,7 @@ def prepare_customers(systems: Systems, keys: Sequence[str]) -> Prepared:
     """Decide about the Accounts of *keys*; what needs no BC write is stored at once."""
     up_to = systems.ledger.last_change_id()
     accounts, rows = read_models(systems, Account, keys)
+    absorb_merged(systems, [key for key in keys if key not in accounts])
     known = systems.ledger.records(Kind.CUSTOMER, keys)
     records = {key: known.get(key) or fresh_record(systems, Kind.CUSTOMER, key) for key in keys}
     window = _read_window(systems, accounts, records)
@@ -163,6 +171,8 @@ def _note_source(
 
 
 def _deleted(record: Record) -> Park | Exclude:
+    if was_merged(record):
+        return merged_away(record)
     if record.bc_id:
         return Park(
             Cause.DELETED_IN_SALESFORCE,
@@ -173,6 +183,10 @@ def _deleted(record: Record) -> Park | Exclude:
 
 
 def _decide(systems: Systems, account: Account, record: Record, window: _Window) -> Decision:
+    linked = window.by_id.get(record.bc_id.lower()) if record.bc_id else None
+    conflict = merge_conflict(record, linked, window.by_id.get(other_customer(record)))
+    if conflict is not None:
+        return conflict
     linked = window.by_id.get(record.bc_id.lower()) if record.bc_id else None
     if record.bc_id and linked is None:
         return Park(
@@ -210,6 +224,7 @@ def _read_window(
     window = _Window()
     ids = {record.bc_id.lower() for record in records.values() if record.bc_id}
     ids |= {each.bc_customer_id.lower() for each in accounts.values() if each.bc_customer_id}
+    ids |= {other_customer(record) for record in records.values()} - {""}
     window.by_id = read_customers(systems, ids)
     unlinked = {key: account for key, account in accounts.items() if not records[key].bc_id}
     if not unlinked:

@@ -27,6 +27,9 @@ from ml_connector.salesforce.wire import Call, SalesforceWire, default_sleep
 
 RECORDS_PER_CALL = 200
 IDS_PER_RETRIEVE = 2000
+IDS_PER_ADDRESS = 200
+LONGEST_FIELD_LIST = 6_000
+"""Bytes of field names in an address; Salesforce takes 16,384 for address and headers together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,17 +234,10 @@ class SalesforceClient:
         selected = list(dict.fromkeys(["Id", *fields]))
         found: dict[str, dict[str, Any]] = {}
         wanted = list(dict.fromkeys(ids))
+        operation = f"retrieve {sobject}"
         for start in range(0, len(wanted), IDS_PER_RETRIEVE):
-            operation = f"retrieve {sobject}"
-            answer = self._wire.send(
-                Call(
-                    "POST",
-                    f"composite/sobjects/{sobject}",
-                    "retrieve",
-                    operation,
-                    body={"ids": wanted[start : start + IDS_PER_RETRIEVE], "fields": selected},
-                )
-            )
+            chunk = wanted[start : start + IDS_PER_RETRIEVE]
+            answer = self._wire.send(_retrieval(sobject, chunk, selected, operation))
             if not isinstance(answer, list):
                 raise faults.misshapen(operation, "no list of records")
             found.update(
@@ -468,3 +464,13 @@ class SalesforceClient:
 
 def _zoned(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}+00:00"
+
+
+def _retrieval(sobject: str, ids: Sequence[str], fields: Sequence[str], operation: str) -> Call:
+    """Return the call that reads *ids*: a GET while they fit its address, else a POST."""
+    path, listed = f"composite/sobjects/{sobject}", ",".join(fields)
+    if len(ids) <= IDS_PER_ADDRESS and len(listed) <= LONGEST_FIELD_LIST:
+        params = {"ids": ",".join(ids), "fields": listed}
+        return Call("GET", path, "retrieve", operation, params=params)
+    body = {"ids": list(ids), "fields": list(fields)}
+    return Call("POST", path, "retrieve", operation, body=body)

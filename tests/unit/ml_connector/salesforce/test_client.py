@@ -153,18 +153,35 @@ def test_a_count_is_read(client: SalesforceClient, org: Any) -> None:
 
 def test_retrieved_records_keep_the_order_of_the_ids(client: SalesforceClient, org: Any) -> None:
     """2,000 ids a call, None where one is gone, whichever form of the id was given."""
-    ids = [f"001{n:012d}" for n in range(2001)]
-    from_org = [{"Id": f"{i}AAA"} for i in ids[:2000] if i != ids[1]]
-    org.answers = [(200, [*from_org, None], {}), (200, [{"Id": f"{ids[2000]}AAA"}], {})]
+    ids = [f"001{n:012d}" for n in range(2201)]
+    from_org = [{"Id": f"{i}AAA"} for i in ids if i != ids[1]]
+    org.answers = [(200, [*from_org[:1999], None], {}), (200, from_org[1999:], {})]
 
     records = client.retrieve("Account", ids, ["Name"])
 
-    assert [len(json.loads(r.body)["ids"]) for r in org.requests] == [2000, 1]
+    assert [len(json.loads(r.body)["ids"]) for r in org.requests] == [2000, 201]
     assert json.loads(org.requests[0].body)["fields"] == ["Id", "Name"]
     assert records[1] is None
     assert records[2] == {"Id": f"{ids[2]}AAA"}
     assert records[2000] == {"Id": f"{ids[2000]}AAA"}
     assert client.retrieve("Account", [], ["Name"]) == []
+
+
+@pytest.mark.parametrize(("ids", "field", "method"), [
+    (200, "Name", "GET"), (201, "Name", "POST"), (1, "Name" * 2_000, "POST"),
+])  # fmt: skip
+def test_few_records_are_read_with_a_get(
+    client: SalesforceClient, org: Any, ids: int, field: str, method: str
+) -> None:
+    """What fits an address is a GET, which changes nothing for everybody who counts."""
+    wanted = [f"001{n:015d}" for n in range(ids)]
+    org.answers = [(200, [{"Id": each} for each in wanted], {})]
+
+    client.retrieve("Account", wanted, [field])
+
+    assert [request.method for request in org.requests] == [method]
+    if method == "GET":
+        assert query_of(org.requests[0]) == {"ids": [",".join(wanted)], "fields": [f"Id,{field}"]}
 
 
 def test_a_retrieve_of_another_shape_is_refused(client: SalesforceClient, org: Any) -> None:
