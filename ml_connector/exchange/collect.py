@@ -57,6 +57,7 @@ def poll_salesforce(
     person's edit of a BC_ field on a linked record is noticed here: it is marked to be shown again.
     """
     feed = f"salesforce/{sobject}"
+    began = systems.clock.now()
     for page in _pages_since(systems, sobject, fields, feed):
         keys = [eighteen(row["Id"]) for row in page]
         records = systems.ledger.records(kind, keys)
@@ -78,6 +79,16 @@ def poll_salesforce(
             tx.move_checkpoint(feed, page[-1]["SystemModstamp"], newest)
         if on_page is not None:
             on_page(page, records)
+    with systems.ledger.transaction() as tx:
+        tx.remember(confirmation_of(feed), began.isoformat())
+
+
+def confirmation_of(feed: str) -> str:
+    """Return the name under which the ledger remembers when *feed* was last read to its end.
+
+    Everything up to then is known, however old the newest row is.
+    """
+    return f"confirmed {feed}"
 
 
 def _looks_different(record: Record, row: Mapping[str, Any]) -> bool:
@@ -192,6 +203,7 @@ def poll_bc(
     effects are stored; it moves the checkpoint.
     """
     feed = f"business_central/{entity_set}"
+    began = systems.clock.now()
     checkpoint = systems.ledger.checkpoint(feed)
     rows: list[dict[str, Any]] = []
     if checkpoint is None:
@@ -212,6 +224,7 @@ def poll_bc(
         newest = max((parse_instant(row["lastModifiedDateTime"]) for row in rows), default=start)
         with systems.ledger.transaction() as tx:
             tx.move_checkpoint(feed, newest.isoformat(), newest)
+            tx.remember(confirmation_of(feed), began.isoformat())
 
     return rows, confirm
 

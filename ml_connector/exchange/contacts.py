@@ -57,6 +57,12 @@ def collect_contacts(systems: Systems) -> list[str]:
     Contacts that were left out because their Account was no customer come back when it is one.
     """
     poll_salesforce(systems, "Contact", fields_of(systems, Contact), Kind.CONTACT)
+    bring_back_left_out(systems)
+    return due_keys(systems, "Contact", Kind.CONTACT)
+
+
+def bring_back_left_out(systems: Systems) -> None:
+    """Put Contacts into the inbox that were left out while their Account was no customer."""
     for page in systems.ledger.iterate(kind=Kind.CONTACT, states=(State.EXCLUDED,)):
         left_out = [record for record in page if record.cause == Cause.ACCOUNT_EXCLUDED]
         accounts = systems.ledger.records(
@@ -69,7 +75,6 @@ def collect_contacts(systems: Systems) -> list[str]:
             if account is not None and account.bc_id
         ]
         mark_changed(systems, "Contact", back, "account")
-    return due_keys(systems, "Contact", Kind.CONTACT)
 
 
 @dataclass(slots=True)

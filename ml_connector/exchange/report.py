@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from ml_connector.domain.identifiers import Kind, State
+from ml_connector.exchange.feed_report import feeds, instant_text
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record, Run
 
 LISTED = (State.WRITTEN, State.WAITING, State.PARKED, State.EXCLUDED)
-
-
-def instant_text(at: datetime | None) -> str | None:
-    """Return an instant as ISO-8601 with `Z`; None for none."""
-    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass(slots=True)
@@ -147,20 +143,6 @@ def connection_status(systems: Systems) -> dict[str, Any]:
             "counts": last.counts,
         },
     }
-
-
-def feeds(systems: Systems) -> list[dict[str, Any]]:
-    """Return each feed with its lag: now minus the newest confirmed change."""
-    now = systems.clock.now()
-    return [
-        {
-            "name": checkpoint.feed,
-            "lag_seconds": max(0, int((now - checkpoint.confirmed_at).total_seconds())),
-            "last_confirmed_at": instant_text(checkpoint.confirmed_at),
-            "state": "polled",
-        }
-        for checkpoint in systems.ledger.checkpoints()
-    ]
 
 
 def audit_of(systems: Systems, text: str) -> dict[str, Any] | None:

@@ -1,0 +1,163 @@
+"""Merged Accounts: the customer goes to the surviving Account; two customers need a decision."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from ml_connector.business_central.models import Customer
+from ml_connector.domain.causes import Cause
+from ml_connector.domain.decision import Candidate, Exclude, Park
+from ml_connector.domain.identifiers import Kind, eighteen, same_id
+from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.show import express
+from ml_connector.exchange.systems import Systems
+from ml_connector.exchange.write_protocol import (
+    Direction,
+    audit,
+    audit_decision,
+    enter_decision,
+    fresh_record,
+)
+from ml_connector.ledger.records import Record
+from ml_connector.salesforce.soql import among, in_list, select
+
+log = logging.getLogger("ml_connector")
+
+_INTO = "merged_into"
+_OTHER = "merged_customer"
+
+
+def absorb_merged(systems: Systems, gone: Iterable[str]) -> None:
+    """Move the customers of merged Accounts to the Accounts that survived.
+
+    *gone* are Accounts that are not there any more. Effect: ledger only; the survivor is put into
+    the inbox. Cost: one query per 200 linked ones, none when nothing linked is gone.
+    """
+    records = systems.ledger.records(Kind.CUSTOMER, list(gone))
+    linked = [key for key, record in records.items() if record.bc_id]
+    masters = _masters(systems, linked)
+    for key in linked:
+        survivor = _survivor(key, masters)
+        if survivor is not None:
+            _move(systems, key, survivor)
+
+
+def _masters(systems: Systems, keys: Iterable[str]) -> dict[str, str]:
+    """Return, per merged Account, the one it was merged into, over several merges if need be."""
+    found: dict[str, str] = {}
+    wanted = list(keys)
+    while wanted:
+        added: list[str] = []
+        for chunk in in_list(wanted):
+            soql = select(
+                "Account", ["Id", "MasterRecordId", "IsDeleted"], where=among("Id", chunk)
+            )
+            for row in systems.salesforce.query_rows(soql, all_rows=True):
+                if row.get("IsDeleted") and row.get("MasterRecordId"):
+                    found[eighteen(row["Id"])] = eighteen(row["MasterRecordId"])
+                    added.append(eighteen(row["MasterRecordId"]))
+        wanted = [key for key in dict.fromkeys(added) if key not in found]
+    return found
+
+
+def _survivor(key: str, masters: Mapping[str, str]) -> str | None:
+    seen = {key}
+    while (master := masters.get(key)) is not None and master not in seen:
+        seen.add(master)
+        key = master
+    return key if len(seen) > 1 else None
+
+
+def _move(systems: Systems, key: str, survivor_key: str) -> None:
+    """Give the customer of *key* to the survivor, or note that both have one."""
+    loser = fresh_record(systems, Kind.CUSTOMER, key)
+    survivor = fresh_record(systems, Kind.CUSTOMER, survivor_key)
+    before = {"bc_id": survivor.bc_id, "bc_number": survivor.bc_number}
+    both = bool(survivor.bc_id) and not same_id(survivor.bc_id, loser.bc_id)
+    if both:
+        survivor.facts[_OTHER] = {
+            "account": key,
+            "bc_id": loser.bc_id,
+            "bc_number": loser.bc_number,
+            "name": loser.salesforce_number,
+        }
+    else:
+        survivor.bc_id, survivor.bc_number = loser.bc_id, loser.bc_number
+        survivor.sent, survivor.bc_stamp = loser.sent, loser.bc_stamp
+        for name in ("company_contact", "currency", "notice"):
+            if name in loser.facts:
+                survivor.facts[name] = loser.facts[name]
+    loser.facts[_INTO] = survivor_key
+    loser.bc_id = loser.bc_number = ""
+    loser.wanted, loser.sent, loser.show_pending = {}, None, False
+    enter_decision(systems, loser, merged_away(loser))
+    express(survivor)
+    with systems.ledger.transaction() as tx:
+        tx.save_all([loser, survivor])
+        audit_decision(tx, systems, loser)
+        audit(
+            tx,
+            systems,
+            survivor,
+            direction=Direction.DECISION,
+            action="merge",
+            rule="account_merge",
+            outcome="parked" if both else "done",
+            before=before,
+            after={
+                "bc_id": survivor.bc_id,
+                "bc_number": survivor.bc_number,
+                "merged": key,
+                **({"other": survivor.facts[_OTHER]} if both else {}),
+            },
+        )
+        mark_changed(systems, "Account", [survivor_key], "merge")
+    log.info("account %s was merged into %s", key, survivor_key)
+
+
+def merged_away(record: Record) -> Exclude:
+    """Return where an Account stands that was merged into another one."""
+    name = record.salesforce_number or record.key
+    return Exclude(Cause.DELETED, f"Account {name} was merged into Account {record.facts[_INTO]}.")
+
+
+def was_merged(record: Record) -> bool:
+    """Tell whether the Account was merged into another one."""
+    return bool(record.facts.get(_INTO)) and not record.bc_id
+
+
+def other_customer(record: Record) -> str:
+    """Return the BC id of the second customer that a merge brought, "" when there is none."""
+    other = record.facts.get(_OTHER) or {}
+    return str(other.get("bc_id", "")).lower()
+
+
+def merge_conflict(record: Record, linked: Customer | None, other: Customer | None) -> Park | None:
+    """Return the conflict of a survivor with two customers; None once one of them is out of use.
+
+    Out of use is gone or blocked for everything. When that is the survivor's own, the other one
+    becomes its customer. Changes the record in memory only.
+    """
+    if not record.facts.get(_OTHER):
+        return None
+    if other is not None and not _in_use(linked):
+        record.bc_id, record.bc_number = other.id, other.number
+        record.sent = None
+        record.facts.pop(_OTHER)
+        return None
+    if not _in_use(other):
+        record.facts.pop(_OTHER)
+        return None
+    kept = [customer for customer in (linked, other) if customer is not None]
+    numbers = " and ".join(customer.number for customer in kept)
+    return Park(
+        Cause.MERGE_CONFLICT,
+        f"Account {record.salesforce_number}: two Accounts with the customers {numbers} were "
+        f"merged.",
+        tuple(Candidate(each.id, each.number, each.display_name) for each in kept),
+    )
+
+
+def _in_use(customer: Customer | None) -> bool:
+    return customer is not None and customer.blocked != "All"
