@@ -69,6 +69,7 @@ class Connection(Block):
                 business_central=self.business_central.get_settings(),
                 ledger_url=self.ledger.url,
                 policy=Policies.model_validate(self.policy),
+                notification_client_state=self.notification_secret,
             )
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]

@@ -105,6 +105,11 @@ class BusinessCentralClient:
         return self._wire.auth
 
     @property
+    def wire(self) -> BusinessCentralWire:
+        """The sender of single calls, for resources that are no set of the company."""
+        return self._wire
+
+    @property
     def requests_made(self) -> int:
         """How many HTTP requests left this client, sign-ins included."""
         return sum(self.calls.values())

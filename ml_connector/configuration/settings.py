@@ -69,6 +69,9 @@ class ConnectionSettings(BaseModel):
     ledger_url: SecretStr
     """SQLAlchemy address; secret because it may carry a password."""
     policy: Policies = Policies()
+    notification_client_state: SecretStr = SecretStr("")
+    """What BC's notifications carry to prove that they come from our subscriptions; random, made
+    when the connection is saved, and kept in its Block only."""
 
     def ledger_url_text(self) -> str:
         """Return the ledger's address with its password, for opening it only."""

@@ -13,13 +13,23 @@ from sqlalchemy import Connection, Engine, text
 
 from ml_connector.domain.clock import Clock, SystemClock
 from ml_connector.domain.identifiers import Kind, State, eighteen
-from ml_connector.ledger import audit, claims, documents, inbox, intents, record_store, runs
+from ml_connector.ledger import (
+    audit,
+    claims,
+    documents,
+    inbox,
+    intents,
+    record_store,
+    runs,
+    subscriptions,
+)
 from ml_connector.ledger.engine import make_engine, opening, parse_url, translated, writing
 from ml_connector.ledger.records import (
     AuditEntry,
     Checkpoint,
     Document,
     Intent,
+    KnownSubscription,
     NewChange,
     NewIntent,
     Record,
@@ -37,6 +47,7 @@ __all__ = [
     "ConnectionLedger",
     "Document",
     "Intent",
+    "KnownSubscription",
     "Ledger",
     "NewChange",
     "NewIntent",
@@ -333,6 +344,11 @@ class ConnectionLedger:
         """Return how many changes of each (system, entity) nobody dealt with yet."""
         with self._ledger.reading() as db:
             return inbox.counts(db, self._name)
+
+    def subscriptions(self) -> list[KnownSubscription]:
+        """Return our subscriptions to BC's notifications as they were last seen there."""
+        with self._ledger.reading() as db:
+            return subscriptions.known(db, self._name)
 
     # documents
 

@@ -216,6 +216,18 @@ class StoredChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSubscription:
+    """One of our subscriptions in BC; `verified_at` is when it was last seen there."""
+
+    subscription_id: str
+    entity_set: str
+    notification_url: str
+    created_at: datetime
+    verified_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """An invoice or credit memo of BC that belongs to an order (`order_key`: the order's key).
 

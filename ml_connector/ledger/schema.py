@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from ml_connector.errors import ConfigurationError
 from ml_connector.ledger.engine import writing
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest file in migrations/versions; a test holds both together."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -252,6 +252,19 @@ runs = Table(
 )
 """Runs of flows, for `status` and the way from a run to its records."""
 
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("connection", Key, primary_key=True),
+    Column("subscription_id", Key, primary_key=True),
+    Column("entity_set", Key, nullable=False),
+    Column("notification_url", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("verified_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+)
+"""Our subscriptions to BC's notifications; what proves a notification is not kept here."""
+
 remembered = Table(
     "remembered",
     metadata,

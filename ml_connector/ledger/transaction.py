@@ -10,13 +10,23 @@ from sqlalchemy import Connection, update
 
 from ml_connector.domain.identifiers import Kind
 from ml_connector.errors import StaleClaim
-from ml_connector.ledger import audit, claims, documents, inbox, intents, record_store, runs
+from ml_connector.ledger import (
+    audit,
+    claims,
+    documents,
+    inbox,
+    intents,
+    record_store,
+    runs,
+    subscriptions,
+)
 from ml_connector.ledger.records import (
     AuditEntry,
     Checkpoint,
     Document,
     Intent,
     IntentOutcome,
+    KnownSubscription,
     NewChange,
     NewIntent,
     Record,
@@ -301,6 +311,14 @@ class Transaction:
     def move_checkpoint(self, feed: str, position: str, confirmed_at: datetime) -> None:
         """Store how far *feed* was read; in the transaction that stores what it covers."""
         inbox.move_checkpoint(self._db, self._name, Checkpoint(feed, position, confirmed_at))
+
+    def save_subscription(self, known: KnownSubscription) -> None:
+        """Store one of our subscriptions as it was last seen in BC."""
+        subscriptions.save(self._db, self._name, known)
+
+    def forget_subscriptions(self, ids: Iterable[str]) -> None:
+        """Forget subscriptions that BC does not have any more."""
+        subscriptions.forget(self._db, self._name, ids)
 
     # documents, runs, facts
 
