@@ -7,12 +7,13 @@ from prefect import flow
 from flows.connection_name import ConnectionName
 from tasks.batches import PhaseResult, Scope, run_phase
 from tasks.catalog import find_products, plan_items, show_items, write_items
+from tasks.changes import Extent, find_changed_products
 from tasks.open_systems import open_systems
 from tasks.run_artifacts import Summary, publish_summary
 
 
 @flow(name="align-catalog", flow_run_name="align-catalog {connection}")
-async def align_catalog(connection: ConnectionName) -> PhaseResult:
+async def align_catalog(connection: ConnectionName, only: Extent = "everything") -> PhaseResult:
     """Link every product to one item and report what has no partner.
 
     Runs before customers and orders, which need the items. Writes the link to the ledger and item
@@ -21,10 +22,12 @@ async def align_catalog(connection: ConnectionName) -> PhaseResult:
 
     Args:
         connection: Name of the connection, as saved by ml-connector connect.
+        only: Everything that may have changed, or what the change feeds stored.
     """
     async with open_systems(connection) as systems:
         scope = Scope(systems)
-        products = await find_products(scope)
+        find = find_products if only == "everything" else find_changed_products
+        products = await find(scope)
         result = await run_phase(systems, products, plan_items, write_items)
         await result.showing(show_items(scope))
         await publish_summary(scope, "align-catalog", ["items"], Summary(result))

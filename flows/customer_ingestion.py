@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.connection_name import ConnectionName
 from tasks.batches import PhaseResult, Scope, run_phase
+from tasks.changes import Extent, find_changed_accounts, find_changed_contacts
 from tasks.customers import (
     find_accounts,
     find_contacts,
@@ -21,7 +22,7 @@ from tasks.run_artifacts import Summary, publish_summary
 
 
 @flow(name="ingest-customers", flow_run_name="ingest-customers {connection}")
-async def ingest_customers(connection: ConnectionName) -> PhaseResult:
+async def ingest_customers(connection: ConnectionName, only: Extent = "everything") -> PhaseResult:
     """Create, update or link a customer for every qualifying Account, then its contacts.
 
     Runs before orders, which need the customers; contacts come after their customer. Writes
@@ -30,15 +31,17 @@ async def ingest_customers(connection: ConnectionName) -> PhaseResult:
 
     Args:
         connection: Name of the connection, as saved by ml-connector connect.
+        only: Everything that may have changed, or what the change feeds stored.
     """
     async with open_systems(connection) as systems:
         scope = Scope(systems)
-        accounts = await find_accounts(scope)
+        everything = only == "everything"
+        accounts = await (find_accounts if everything else find_changed_accounts)(scope)
         customers = await run_phase(systems, accounts, plan_customers, write_customers)
         await customers.showing(show_customers(scope))
         people = PhaseResult()
         if systems.policy.customers.contacts:
-            found = await find_contacts(scope)
+            found = await (find_contacts if everything else find_changed_contacts)(scope)
             people = await run_phase(systems, found, plan_contacts, write_contacts)
             await people.showing(show_contacts(scope))
         titles = ["customers", "contacts"]

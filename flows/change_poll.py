@@ -1,0 +1,38 @@
+"""Read what events missed, on both sides, and act on it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prefect import flow
+
+from flows.change_hand_over import hand_over_changes
+from flows.connection_name import ConnectionName
+from flows.invoice_posting import post_draft_invoices
+from flows.status_write_back import write_back_status
+from ml_connector.exchange.feed_report import feeds
+from tasks.batches import PhaseResult, Scope, settle
+from tasks.changes import find_due, poll_changes_of, publish_feeds
+from tasks.open_systems import open_systems
+
+
+@flow(name="poll-changes", flow_run_name="poll-changes {connection}")
+async def poll_changes(connection: ConnectionName) -> PhaseResult:
+    """Poll both systems from the last confirmed time on, deletions and merges included.
+
+    Salesforce is read object by object by modification stamp, Business Central by its documents'
+    stamps and the sweep of open invoices. What is known already costs nothing more; what is new
+    goes through the same flows as a change event. A poll that was interrupted goes on where it was.
+
+    Args:
+        connection: Name of the connection, as saved by ml-connector connect.
+    """
+    async with open_systems(connection) as systems:
+        scope = Scope(systems)
+        for entity in systems.policy.feeds.entities:
+            await poll_changes_of(scope, entity)
+        results = await hand_over_changes(connection, await find_due(scope))
+        results.append(await settle(post_draft_invoices(connection)))
+        results.append(await settle(write_back_status(connection)))
+        await publish_feeds(connection, await asyncio.to_thread(feeds, systems))
+        return PhaseResult().joined(*results)
