@@ -104,6 +104,7 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
     window = _read_window(systems, orders, records)
     decided: list[Decided] = []
     plans: list[Planned] = []
+    adopted: dict[str, str] = {}
     for key, record in records.items():
         order = orders.get(key)
         if order is None:
@@ -124,7 +125,12 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
         decision = plan_order(
             order,
             context=context,
-            found=window.found.get(order_reference(order, systems.policy.orders), FoundDocuments()),
+            found=_not_of_others(
+                systems,
+                key,
+                window.found.get(order_reference(order, systems.policy.orders), FoundDocuments()),
+                adopted,
+            ),
             linked=None,
             policy=systems.policy.orders,
             matches_condition=key in window.conditioned,
@@ -133,9 +139,10 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
             plans.append(_planned(record, order, rows[key], decision, up_to, context))
         else:
             decided.append(_kept(systems, record, order, context, decision))
+            if isinstance(decision, Link):
+                adopted[decision.bc_id.lower()] = key
     outcomes = store_decided(systems, "Order", decided, up_to)
-    adopted = [each.record.key for each in decided if isinstance(each.decision, Link)]
-    mark_changed(systems, STATUS_ENTITY, adopted, "adopted")
+    mark_changed(systems, STATUS_ENTITY, adopted.values(), "adopted")
     return Prepared(tuple(plans), outcomes)
 
 
@@ -344,6 +351,38 @@ def find_documents(systems: Systems, references: Sequence[str]) -> dict[str, Fou
     }
 
 
+def _not_of_others(
+    systems: Systems, key: str, found: FoundDocuments, adopted: Mapping[str, str]
+) -> FoundDocuments:
+    """Leave out the documents of other Orders: a customer's PO number may stand on several.
+
+    *adopted* are the documents that Orders of this window take just now: BC id → key.
+    """
+    ids = [order.id for order in found.orders]
+    ids += [invoice.order_id for invoice in found.invoices if invoice.order_id]
+    linked = systems.ledger.records_by_bc_id(Kind.ORDER, ids)
+    others = [each for group in linked.values() for each in group if each.key != key]
+    theirs = {record.bc_id for record in others} | {
+        bc_id for bc_id, by in adopted.items() if by != key
+    }
+    if not theirs:
+        return found
+    numbers = {folded(record.bc_number) for record in others}
+    numbers |= {folded(each.number) for each in found.orders if each.id in theirs}
+    return FoundDocuments(
+        orders=tuple(each for each in found.orders if each.id not in theirs),
+        invoices=tuple(
+            each
+            for each in found.invoices
+            if each.order_id not in theirs
+            and (each.order_id or folded(each.order_number) not in numbers)
+        ),
+        shipments=tuple(
+            each for each in found.shipments if folded(each.order_number) not in numbers
+        ),
+    )
+
+
 def write_orders(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
     """Create the planned sales orders, each exactly once, and compare them to the cent.
 
@@ -473,7 +512,12 @@ def _creation(systems: Systems, plan: Planned) -> Write:
         return Written(str(row["id"]).lower(), str(row["number"]), parse_bc(SalesOrder, row))
 
     def look(_: Intent) -> Written | Park | None:
-        found = find_documents(systems, [reference]).get(reference, FoundDocuments())
+        found = _not_of_others(
+            systems,
+            plan.key,
+            find_documents(systems, [reference]).get(reference, FoundDocuments()),
+            {},
+        )
         match plan_adoption(order, found, context, systems.policy.orders):
             case Link(bc_id=bc_id, bc_number=number):
                 written = next((each for each in found.orders if each.id == bc_id), None)

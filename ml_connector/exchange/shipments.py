@@ -32,6 +32,7 @@ from ml_connector.exchange.write_protocol import (
 from ml_connector.invoices.planning import plan_shipment
 from ml_connector.ledger.records import Intent, Record
 
+
 def collect_unposted_orders(systems: Systems) -> list[str]:
     """Return the keys of linked orders that may have something left to ship or invoice.
 

@@ -93,3 +93,33 @@ def test_a_blocked_item_makes_its_product_inactive(connected: Any) -> None:
 
     (product,) = ours.salesforce("Product2", Id=product["Id"])
     assert product["IsActive"] is False
+
+
+def test_orders_with_one_purchase_order_number_stay_apart(connected: Any) -> None:
+    """Two equal Orders under one PO number become two sales orders, also without the ledger."""
+    ours = connected.with_policy(orders={"reference": "po_number"})
+    account = next(
+        row
+        for row in ours.salesforce("Account")
+        if (row.get("Type") or "").startswith("Customer") and row["CurrencyIsoCode"] == "USD"
+    )
+    product = next(row for row in ours.salesforce("Product2") if row["ProductCode"] != "PROTO-0")
+    orders = [
+        ours.act(
+            "salesforce",
+            "create_order",
+            account=account["Id"],
+            lines=[{"product": product["ProductCode"], "quantity": 2}],
+            PoNumber="PO-4711",
+            activate=True,
+        )["Id"]
+        for _ in range(2)
+    ]
+
+    ours.sync()
+    ours.sync()
+
+    written = ours.orders_by_reference()["PO-4711"]
+    shown = {ours.salesforce("Order", Id=order)[0]["BC_Order_Id__c"] for order in orders}
+    assert shown == {row["id"].lower() for row in written}
+    assert len(shown) == 2
