@@ -10,10 +10,12 @@ import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.errors import FeedError
+from ml_connector.exchange.again import again_when_stale
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import NewChange, Record
 from ml_connector.salesforce.soql import instant, select
@@ -53,32 +55,14 @@ def poll_salesforce(
 ) -> None:
     """Store the ids of every row of *sobject* that changed since the checkpoint.
 
-    *on_page* sees each page with the ledger's records of its rows, inside no transaction. A
-    person's edit of a BC_ field on a linked record is noticed here: it is marked to be shown again.
+    *on_page* sees each page with the ledger's records of its rows; what it stores is stored
+    together with the checkpoint. A person's edit of a BC_ field on a linked record is noticed here:
+    it is marked to be shown again.
     """
     feed = f"salesforce/{sobject}"
     began = systems.clock.now()
     for page in _pages_since(systems, sobject, fields, feed):
-        keys = [eighteen(row["Id"]) for row in page]
-        records = systems.ledger.records(kind, keys)
-        changes: list[NewChange] = []
-        reshown: list[Record] = []
-        for key, row in zip(keys, page, strict=True):
-            record = records.get(key)
-            digest = content_digest(row)
-            if record is None or record.source_stamp != digest:
-                changes.append(_change(sobject, key, row, digest))
-            if record is not None and _looks_different(record, row):
-                record.shown = shown_fields(row, record.wanted)
-                record.show_pending = True
-                reshown.append(record)
-        newest = _stamp(page[-1])
-        with systems.ledger.transaction() as tx:
-            tx.add_changes(changes)
-            tx.save_all(reshown)
-            tx.move_checkpoint(feed, page[-1]["SystemModstamp"], newest)
-        if on_page is not None:
-            on_page(page, records)
+        again_when_stale(partial(_store_page, systems, (sobject, kind, feed), page, on_page))
     with systems.ledger.transaction() as tx:
         tx.remember(confirmation_of(feed), began.isoformat())
 
@@ -89,6 +73,34 @@ def confirmation_of(feed: str) -> str:
     Everything up to then is known, however old the newest row is.
     """
     return f"confirmed {feed}"
+
+
+def _store_page(
+    systems: Systems,
+    source: tuple[str, Kind, str],
+    page: list[dict[str, Any]],
+    on_page: Callable[[list[dict[str, Any]], dict[str, Record]], None] | None,
+) -> None:
+    sobject, kind, feed = source
+    keys = [eighteen(row["Id"]) for row in page]
+    records = systems.ledger.records(kind, keys)
+    changes: list[NewChange] = []
+    reshown: list[Record] = []
+    for key, row in zip(keys, page, strict=True):
+        record = records.get(key)
+        digest = content_digest(row)
+        if record is None or record.source_stamp != digest:
+            changes.append(_change(sobject, key, row, digest))
+        if record is not None and (record.show_pending or _looks_different(record, row)):
+            record.shown = shown_fields(row, record.wanted)
+            record.show_pending = True
+            reshown.append(record)
+    with systems.ledger.transaction() as tx:
+        tx.add_changes(changes)
+        tx.save_all(reshown)
+        if on_page is not None:
+            on_page(page, records)
+        tx.move_checkpoint(feed, page[-1]["SystemModstamp"], _stamp(page[-1]))
 
 
 def _looks_different(record: Record, row: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from ml_connector.domain.decision import (
     Wait,
 )
 from ml_connector.domain.identifiers import State
+from ml_connector.errors import StaleClaim
 from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.show import express
 from ml_connector.exchange.systems import Systems
@@ -28,6 +30,8 @@ from ml_connector.exchange.write_protocol import (
 )
 from ml_connector.ledger.records import Intent, Record
 from ml_connector.ledger.transaction import Transaction
+
+log = logging.getLogger("ml_connector")
 
 
 @dataclass(slots=True)
@@ -50,55 +54,83 @@ def store_decided(
 ) -> tuple[Outcome, ...]:
     """Store *decided* and finish their changes in the inbox up to change id *up_to*.
 
-    Effect: one ledger transaction; an audit entry for each record whose standing changed.
+    A record that another worker changed since it was read is left to the next run: its change stays
+    in the inbox. Effect: one ledger transaction; an audit entry for each record whose standing
+    changed.
     """
-    settled = [each for each in decided if isinstance(each.decision, Link | Unchanged)]
-    intents = _unresolved(systems, settled)
+    steps = [_Step.enter(systems, each) for each in decided]
+    while steps:
+        try:
+            _store_page(systems, sobject, steps, up_to)
+            break
+        except StaleClaim as stale:
+            left = [step for step in steps if step.record.key != stale.record_id]
+            if len(left) == len(steps):
+                raise
+            log.info("%s Decided again by the next run.", stale.message)
+            steps = left
+    return tuple(Outcome.of(step.record) for step in steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A record that was brought into its new standing, in memory, and how it stood before."""
+
+    record: Record
+    decision: Decision
+    standing: tuple[Any, ...]
+    before: Mapping[str, Any]
+
+    @classmethod
+    def enter(cls, systems: Systems, each: Decided) -> _Step:
+        record = each.record
+        standing = (record.state, record.cause, record.message, record.bc_id)
+        before = {"bc_id": record.bc_id, "bc_number": record.bc_number}
+        _enter(systems, each)
+        record.facts.update(each.facts)
+        record.wanted.update(each.wanted)
+        if each.sent is not None:
+            record.sent = dict(each.sent)
+        record.last_seen_at = systems.clock.now()
+        express(record)
+        return cls(record, each.decision, standing, before)
+
+
+def _store_page(systems: Systems, sobject: str, steps: Sequence[_Step], up_to: int) -> None:
+    settled = [step.record for step in steps if isinstance(step.decision, Link | Unchanged)]
     with systems.ledger.transaction() as tx:
-        for each in decided:
-            _store(tx, systems, each)
-        for intent in intents:
+        for step in steps:
+            _store(tx, systems, step)
+        for intent in _answered(systems, settled):
             tx.close_intent(intent.id, "adopted", bc_id=intent.bc_id)
-        tx.finish_changes(
-            "salesforce", sobject, [each.record.key for each in decided], up_to_id=up_to
-        )
-    return tuple(Outcome.of(each.record) for each in decided)
+        keys = [step.record.key for step in steps]
+        tx.finish_changes("salesforce", sobject, keys, up_to_id=up_to)
 
 
-def _unresolved(systems: Systems, decided: Sequence[Decided]) -> list[Intent]:
+def _answered(systems: Systems, records: Sequence[Record]) -> list[Intent]:
     """Return earlier attempts that a look into BC has answered: the record is there and equal."""
-    if not decided:
+    if not records:
         return []
-    kind = decided[0].record.kind
-    found = systems.ledger.intents(kind, [each.record.key for each in decided])
+    found = systems.ledger.intents(records[0].kind, [record.key for record in records])
     return [intent for intents in found.values() for intent in intents if intent.sent_at]
 
 
-def _store(tx: Transaction, systems: Systems, each: Decided) -> None:
-    record = each.record
-    standing = (record.state, record.cause, record.message, record.bc_id)
-    before = {"bc_id": record.bc_id, "bc_number": record.bc_number}
-    _enter(systems, each)
-    record.facts.update(each.facts)
-    record.wanted.update(each.wanted)
-    if each.sent is not None:
-        record.sent = dict(each.sent)
-    record.last_seen_at = systems.clock.now()
-    express(record)
+def _store(tx: Transaction, systems: Systems, step: _Step) -> None:
+    record = step.record
     tx.save(record)
-    if isinstance(each.decision, Link):
+    if isinstance(step.decision, Link):
         audit(
             tx,
             systems,
             record,
             direction=Direction.DECISION,
             action="link",
-            rule=each.decision.rule,
+            rule=step.decision.rule,
             outcome="done",
-            before=before,
+            before=step.before,
             after={"bc_id": record.bc_id, "bc_number": record.bc_number},
         )
-    elif (record.state, record.cause, record.message, record.bc_id) != standing:
+    elif (record.state, record.cause, record.message, record.bc_id) != step.standing:
         audit_decision(tx, systems, record)
 
 

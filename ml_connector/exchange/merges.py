@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from ml_connector.business_central.models import Customer
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Candidate, Exclude, Park
 from ml_connector.domain.identifiers import Kind, eighteen, same_id
+from ml_connector.exchange.again import again_when_stale
 from ml_connector.exchange.collect import mark_changed
 from ml_connector.exchange.show import express
 from ml_connector.exchange.systems import Systems
@@ -40,7 +42,7 @@ def absorb_merged(systems: Systems, gone: Iterable[str]) -> None:
     for key in linked:
         survivor = _survivor(key, masters)
         if survivor is not None:
-            _move(systems, key, survivor)
+            again_when_stale(partial(_move, systems, key, survivor))
 
 
 def _masters(systems: Systems, keys: Iterable[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ml_connector.billing.status import OrderChain, account_fields, account_notice, order_status
@@ -11,7 +12,7 @@ from ml_connector.business_central.models import Customer, CustomerFinancialDeta
 from ml_connector.configuration.fields import incoming
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.identifiers import Kind, State, folded
-from ml_connector.errors import StaleClaim
+from ml_connector.exchange.again import again_when_stale
 from ml_connector.exchange.chains import Chain, documents_of, read_chains
 from ml_connector.exchange.collect import (
     mark_changed,
@@ -190,14 +191,7 @@ def prepare_status(systems: Systems, keys: Sequence[str]) -> int:
 
     Effect: ledger only; `show` sends the differences.
     """
-    for attempt in range(3):
-        try:
-            return _derive(systems, keys)
-        except StaleClaim:
-            if attempt == 2:
-                raise
-            log.info("an order changed while its status was derived; deriving it again")
-    raise AssertionError("unreachable")
+    return again_when_stale(partial(_derive, systems, keys))
 
 
 def _derive(systems: Systems, keys: Sequence[str]) -> int:
@@ -281,12 +275,23 @@ def account_status(systems: Systems) -> int:
             customers[str(row["id"]).lower()] = parse(Customer, row)
     differing = 0
     for page in systems.ledger.iterate(kind=Kind.CUSTOMER, linked=True):
-        moved = [record for record in page if _apply_account(systems, record, customers, details)]
-        differing += len(moved)
-        with systems.ledger.transaction() as tx:
-            for record in moved:
-                tx.save(record)
+        keys = [record.key for record in page]
+        derive = partial(_derive_accounts, systems, keys, customers, details)
+        differing += again_when_stale(derive)
     return differing
+
+
+def _derive_accounts(
+    systems: Systems,
+    keys: Sequence[str],
+    customers: Mapping[str, Customer],
+    details: Mapping[str, CustomerFinancialDetail],
+) -> int:
+    records = systems.ledger.records(Kind.CUSTOMER, keys).values()
+    moved = [each for each in records if _apply_account(systems, each, customers, details)]
+    with systems.ledger.transaction() as tx:
+        tx.save_all(moved)
+    return len(moved)
 
 
 def _account_properties(systems: Systems) -> tuple[str, ...]:
