@@ -1,0 +1,291 @@
+"""Reconcile on the sandbox: silent on quiet data, finds what was planted, heals what is ours."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ml_connector.domain.identifiers import Kind
+from ml_connector.exchange.findings import Finding, Reconciliation, Side
+from ml_connector.exchange.reconciliation import reconcile
+from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.run_ids import RunIds
+
+
+def reconciled(connected: Any, *, heal: bool = True) -> Reconciliation:
+    """Reconcile the connection once."""
+    with Systems.open(connected.settings, RunIds(flow_run_id="reconcile-run")) as systems:
+        return reconcile(systems, heal=heal)
+
+
+@pytest.fixture
+def synced(connected: Any) -> Any:
+    """A connection whose first sync is done."""
+    connected.sync()
+    return connected
+
+
+def an_order(connected: Any, place: int = 0) -> dict[str, Any]:
+    """Return one handed-over Order in the company's own currency."""
+    found = [
+        row
+        for row in connected.salesforce("Order")
+        if row.get("BC_Order_Id__c") and row["CurrencyIsoCode"] == "USD"
+    ]
+    return sorted(found, key=lambda row: row["OrderNumber"])[place]
+
+
+def about(report: Reconciliation, what: str) -> list[Finding]:
+    """Return the differences of one code."""
+    return [each for each in report.findings if each.what == what]
+
+
+def new(report: Reconciliation, before: Reconciliation) -> list[Finding]:
+    """Return the differences that were not there before."""
+    known = {(each.kind, each.key, each.what, each.field) for each in before.findings}
+    return [
+        each
+        for each in report.findings
+        if (each.kind, each.key, each.what, each.field) not in known
+    ]
+
+
+def test_quiet_data_agree(new_sandbox: Any, connect: Any) -> None:
+    """With nothing parked there is no difference, and the money is equal to the cent."""
+    quiet = connect(new_sandbox("--plain", "--orders", "60"))
+    quiet.sync()
+
+    report = reconciled(quiet)
+
+    assert report.findings == []
+    assert report.agree
+    assert report.pairs == len(
+        [row for row in quiet.salesforce("Order") if row.get("BC_Order_Id__c")]
+    )
+    document = report.to_json()
+    assert document["money"]
+    assert all(Decimal(each["difference"]) == 0 for each in document["money"])
+
+
+def test_only_what_status_lists_differs_after_a_sync(synced: Any) -> None:
+    """Parked and waiting records are differences, nothing else is, and nothing is written."""
+    before = len(synced.writes())
+
+    report = reconciled(synced)
+
+    with Systems.open(synced.settings) as systems:
+        stuck = {
+            (record.kind, record.key)
+            for page in systems.ledger.iterate(states=("waiting", "parked"))
+            for record in page
+        }
+    found = {(each.kind, each.key) for each in report.findings if each.side is Side.THEIRS}
+    assert found == stuck
+    assert not [each for each in report.findings if each.side is Side.OURS]
+    assert len(synced.writes()) == before
+
+
+def test_an_order_made_by_hand_with_the_same_reference_is_found(synced: Any) -> None:
+    """A second sales order with an Order's number is theirs to decide and counts in the money."""
+    before = reconciled(synced)
+    order = an_order(synced)
+    item = synced.business_central("items")[0]
+    synced.act(
+        "business-central",
+        "create_order",
+        customerNumber=an_account(synced, order)["BC_Customer_Number__c"],
+        externalDocumentNumber=order["OrderNumber"],
+        salesOrderLines=[{"itemId": item["id"], "quantity": 1, "unitPrice": 5}],
+    )
+
+    (found,) = new(reconciled(synced), before)
+
+    assert (found.side, found.what) == (Side.THEIRS, "duplicate_reference")
+    assert found.salesforce_number == order["OrderNumber"]
+
+
+def an_account(connected: Any, order: dict[str, Any]) -> dict[str, Any]:
+    """Return the Account of an Order."""
+    (row,) = connected.salesforce("Account", Id=order["AccountId"])
+    return row
+
+
+def test_a_line_edited_in_bc_is_found(synced: Any) -> None:
+    """A changed quantity is theirs, with the line and both values."""
+    before = reconciled(synced)
+    order = an_order(synced)
+    synced.act(
+        "business-central",
+        "edit_order_line",
+        order=order["BC_Order_Number__c"],
+        sequence=10000,
+        fields={"quantity": 77},
+    )
+
+    found = new(reconciled(synced), before)
+
+    assert {each.side for each in found} == {Side.THEIRS}
+    (line,) = [each for each in found if each.field == "quantity"]
+    assert line.business_central == 77
+    assert "line 1" in line.where
+    assert [each.what for each in found if each.field == "totalAmountExcludingTax"] == ["total"]
+
+
+def test_an_invoice_paid_in_part_is_shown_again(synced: Any) -> None:
+    """A payment that no sync has seen is ours: found, written, and gone at the next look."""
+    order = an_order(synced)
+    synced.act("business-central", "ship_and_invoice", order=order["BC_Order_Number__c"])
+    synced.sync()
+    before = reconciled(synced)
+    (invoice,) = synced.business_central("salesInvoices", orderNumber=order["BC_Order_Number__c"])
+    synced.act("business-central", "pay", invoice=invoice["number"], amount="1.00")
+
+    found = new(reconciled(synced), before)
+
+    assert {each.field for each in found} >= {"BC_Open_Amount__c", "BC_Paid_Amount__c"}
+    assert all(each.side is Side.OURS and each.healed for each in found)
+    (row,) = synced.salesforce("Order", Id=order["Id"])
+    assert Decimal(str(row["BC_Paid_Amount__c"])) == 1
+    assert new(reconciled(synced), before) == []
+
+
+def test_an_overwritten_status_field_and_a_deleted_link_are_healed(synced: Any) -> None:
+    """What a person overwrote in Salesforce is written again, External Id included."""
+    before = reconciled(synced)
+    overwritten, unlinked = an_order(synced, 0), an_order(synced, 1)
+    synced.act(
+        "salesforce",
+        "edit",
+        sobject="Order",
+        record=overwritten["Id"],
+        fields={"BC_Order_Status__c": "Delivered"},
+    )
+    synced.act(
+        "salesforce",
+        "edit",
+        sobject="Order",
+        record=unlinked["Id"],
+        fields={"BC_Order_Id__c": None},
+    )
+
+    found = new(reconciled(synced), before)
+
+    assert {(each.what, each.field) for each in found} == {
+        ("field", "BC_Order_Status__c"),
+        ("link_missing", "BC_Order_Id__c"),
+    }
+    assert all(each.healed for each in found)
+    (first,) = synced.salesforce("Order", Id=overwritten["Id"])
+    (second,) = synced.salesforce("Order", Id=unlinked["Id"])
+    assert first["BC_Order_Status__c"] == overwritten["BC_Order_Status__c"]
+    assert second["BC_Order_Id__c"] == unlinked["BC_Order_Id__c"]
+
+
+def test_a_deleted_link_of_account_and_product_is_healed(synced: Any) -> None:
+    """The External Ids of Account and Product2 come back as well."""
+    before = reconciled(synced)
+    account = next(row for row in synced.salesforce("Account") if row["BC_Customer_Id__c"])
+    product = next(row for row in synced.salesforce("Product2") if row["BC_Item_Id__c"])
+    for sobject, row, field in (
+        ("Account", account, "BC_Customer_Id__c"),
+        ("Product2", product, "BC_Item_Id__c"),
+    ):
+        synced.act("salesforce", "edit", sobject=sobject, record=row["Id"], fields={field: None})
+
+    found = new(reconciled(synced), before)
+
+    assert sorted(each.kind for each in found) == ["customer", "item"]
+    assert all(each.healed and each.what == "link_missing" for each in found)
+    (again,) = synced.salesforce("Account", Id=account["Id"])
+    assert again["BC_Customer_Id__c"] == account["BC_Customer_Id__c"]
+
+
+def test_a_doubled_customer_is_found(synced: Any) -> None:
+    """A second customer of the same name is theirs to decide."""
+    before = reconciled(synced)
+    account = an_account(synced, an_order(synced))
+    (customer,) = [
+        row
+        for row in synced.business_central("customers")
+        if row["number"] == account["BC_Customer_Number__c"]
+    ]
+    synced.act("business-central", "create_customer", displayName=customer["displayName"])
+
+    (found,) = new(reconciled(synced), before)
+
+    assert (found.side, found.what) == (Side.THEIRS, "doubled_customer")
+    assert found.salesforce_id == account["Id"]
+
+
+def test_a_deleted_sales_order_is_told_from_an_invoiced_one(synced: Any) -> None:
+    """Gone without an invoice is a difference; gone because it was invoiced is none."""
+    deleted, invoiced = an_order(synced, 0), an_order(synced, 1)
+    synced.act("business-central", "delete_order", order=deleted["BC_Order_Number__c"])
+    synced.act("business-central", "ship_and_invoice", order=invoiced["BC_Order_Number__c"])
+    synced.sync()
+
+    report = reconciled(synced)
+
+    (found,) = about(report, "deleted_in_bc")
+    assert found.salesforce_number == deleted["OrderNumber"]
+    assert not [each for each in report.findings if each.key == invoiced["Id"]]
+
+
+def test_without_healing_nothing_is_written(synced: Any) -> None:
+    """A look only reports; the same differences are there at the next look."""
+    order = an_order(synced)
+    synced.act(
+        "salesforce",
+        "edit",
+        sobject="Order",
+        record=order["Id"],
+        fields={"BC_Paid_Amount__c": "12.34"},
+    )
+    before = len(synced.writes())
+
+    first = reconciled(synced, heal=False)
+    second = reconciled(synced, heal=False)
+
+    assert len(about(first, "field")) == len(about(second, "field")) == 1
+    assert not about(first, "field")[0].healed
+    assert len(synced.writes()) == before
+
+
+def test_the_evidence_is_in_the_audit(synced: Any) -> None:
+    """The run's entries tell the sums and every record that needs somebody."""
+    report = reconciled(synced)
+
+    with Systems.open(synced.settings) as systems:
+        entries = systems.ledger.audit_of_run("reconcile-run")
+        assert systems.ledger.verify_audit().ok
+    (whole,) = [entry for entry in entries if not entry.key]
+    assert whole.outcome == "differ"
+    assert (whole.after or {})["pairs"] == report.pairs
+    theirs = {each.key for each in report.findings if each.side is Side.THEIRS}
+    assert {entry.key for entry in entries if entry.key} == theirs
+
+
+def test_bulk_jobs_give_the_same_result(synced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read by bulk jobs or by query, the comparison comes to the same."""
+    plain = reconciled(synced).to_json()
+    monkeypatch.setattr("ml_connector.exchange.company_copy.BULK_ABOVE", 0)
+
+    bulk = reconciled(synced).to_json()
+
+    assert bulk["pairs_by_kind"] == plain["pairs_by_kind"]
+    assert bulk["differences"] == plain["differences"]
+    assert bulk["money"] == plain["money"]
+
+
+def test_a_lost_ledger_is_found_and_the_next_sync_links_again(synced: Any, tmp_path: Any) -> None:
+    """With an empty ledger every link is unknown; nothing is written twice afterwards."""
+    orders = len(synced.business_central("salesOrders"))
+    for file in tmp_path.glob("ledger.db*"):
+        file.unlink()
+
+    report = reconciled(synced)
+    synced.sync()
+
+    unknown = [each for each in about(report, "link_unknown") if each.kind is Kind.ORDER]
+    assert len(unknown) == orders
+    assert len(synced.business_central("salesOrders")) == orders
