@@ -95,18 +95,20 @@ class EventDecoder:
         try:
             record = fastavro.schemaless_reader(source, schema.whole, None)
         except Exception as error:  # fastavro raises whatever the bytes lead it into
-            reason = f"the payload does not fit its schema ({type(error).__name__})"
-            raise Undecodable(reason, self._header_alone(event, schema)) from error
-        header = _header_of(record)
+            header = self._header_alone(event, schema)
+            what = "payload" if header is None else "body"
+            reason = f"the {what} does not fit its schema ({type(error).__name__})"
+            raise Undecodable(reason, header) from error
+        found = _header_of(record)
         if source.tell() != len(event.payload):
-            raise Undecodable("the payload is longer than its schema", _without_fields(header))
+            raise Undecodable("the payload is longer than its schema", _without_fields(found))
         try:
-            names = expand(header["changedFields"], schema.fields, schema.nested)
+            names = expand(found["changedFields"], schema.fields, schema.nested)
         except (ValueError, IndexError, KeyError) as error:
             raise Undecodable(
-                f"the changed fields cannot be told: {error}", _without_fields(header)
+                f"the changed fields cannot be told: {error}", _without_fields(found)
             ) from error
-        return _event(header, names)
+        return _event(found, names)
 
     def _header_alone(self, event: RawEvent, schema: _Schema) -> ChangeEvent | None:
         try:
