@@ -54,6 +54,22 @@ def run_command(work: Callable[[], Awaitable[Result]], *, as_json: bool) -> NoRe
     raise typer.Exit(result.exit_code)
 
 
+def run_service(work: Callable[[TextIO], Awaitable[Result]], *, as_json: bool) -> NoReturn:
+    """Run *work* until it ends; it writes to the given stream when it is ready.
+
+    A failure is printed as every command prints it, and nothing is printed at a good end.
+    """
+    with standard_output(reserved=as_json) as out:
+        result = _result_of(lambda: work(out))
+        if "error" in result.document:
+            if as_json:
+                out.write(json.dumps(result.document, ensure_ascii=False, default=str) + "\n")
+                out.flush()
+            else:
+                result.say(Console(stderr=True))
+    raise typer.Exit(result.exit_code)
+
+
 def _result_of(work: Callable[[], Awaitable[Result]]) -> Result:
     signal.signal(signal.SIGTERM, _leave)
     try:

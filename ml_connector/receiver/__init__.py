@@ -1,0 +1,1 @@
+"""The receiver of Business Central's notifications: it checks, stores and answers, nothing else."""
