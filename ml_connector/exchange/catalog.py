@@ -196,7 +196,7 @@ def write_items(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
         for plan in plans:
             record = planned_record(systems, plan)
             if record.bc_id:
-                outcomes.append(Outcome.of(record))
+                outcomes.append(Outcome.of(record, is_final=False))
                 continue
             outcome, trouble = write_once(
                 systems, claims, record, _creation(systems, plan), _finisher(systems, plan)

@@ -199,10 +199,19 @@ def mark_versions(
 
 
 def due_keys(systems: Systems, sobject: str, kind: Kind) -> list[str]:
-    """Return the keys to decide now: changed ones as they came, then waiting and parked ones."""
+    """Return the keys to decide now: changed ones as they came, then waiting and parked ones.
+
+    One with a write whose answer is lost is among them, whatever was decided about it since.
+    """
     changed = systems.ledger.pending_ids("salesforce", sobject)
     stuck = systems.ledger.keys(kind, states=(State.WAITING, State.PARKED))
-    return list(dict.fromkeys([*changed, *stuck]))
+    return list(dict.fromkeys([*changed, *stuck, *unanswered(systems, kind)]))
+
+
+def unanswered(systems: Systems, kind: Kind) -> list[str]:
+    """Return the keys of *kind* with a write whose end is not known."""
+    found = systems.ledger.unresolved_intents(systems.clock.now())
+    return [intent.key for intent in found if intent.kind is kind]
 
 
 def poll_bc(

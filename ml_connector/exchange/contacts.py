@@ -29,6 +29,7 @@ from ml_connector.exchange.collect import (
 )
 from ml_connector.exchange.customers import agrees, company_contacts
 from ml_connector.exchange.decided import Decided, store_decided
+from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import finish_plans, planned_record
 from ml_connector.exchange.reading import fields_of, read_models
@@ -89,6 +90,7 @@ def prepare_contacts(systems: Systems, keys: Sequence[str]) -> Prepared:
     """Decide about the Contacts of *keys*; what needs no BC write is stored at once."""
     up_to = systems.ledger.last_change_id()
     contacts, rows = read_models(systems, Contact, keys)
+    _settle_lost(systems, keys)
     known = systems.ledger.records(Kind.CONTACT, keys)
     records = {key: known.get(key) or fresh_record(systems, Kind.CONTACT, key) for key in keys}
     window = _read_window(systems, contacts, records)
@@ -125,6 +127,22 @@ def prepare_contacts(systems: Systems, keys: Sequence[str]) -> Prepared:
             sent = _agreed(systems, contact, record, window) if linked else None
             decided.append(Decided(record, decision, sent=sent))
     return Prepared(tuple(plans), store_decided(systems, "Contact", decided, up_to))
+
+
+def _settle_lost(systems: Systems, keys: Sequence[str]) -> None:
+    """Link or rebase the Contacts whose partner was written although the answer was lost."""
+
+    def look(intent: Intent, _: Mapping[str, Any] | None) -> Written | None:
+        if intent.operation == "create":
+            found = _look(systems, intent.natural_key, intent.payload)
+            return found if isinstance(found, Written) else None
+        row = systems.business_central.fetch("contacts", intent.natural_key)
+        return _written(row) if agrees(row, intent.payload) else None
+
+    def complete(record: Record, _: Intent) -> None:
+        express(record)
+
+    settle_lost_writes(systems, Kind.CONTACT, keys, look, complete)
 
 
 def _deleted(record: Record) -> Park | Exclude:
@@ -255,7 +273,7 @@ def _write_contact(
     finish = _finisher(systems, plan)
     if isinstance(plan.decision, Create):
         if record.bc_id:
-            return Outcome.of(record), None
+            return Outcome.of(record, is_final=False), None
         return write_once(systems, claims, record, _creation(systems, plan), finish)
     try:
         return write_once(systems, claims, record, _change(systems, plan), finish)
@@ -302,7 +320,22 @@ def _creation(systems: Systems, plan: Planned) -> Write:
     def look(intent: Intent) -> Written | Park | None:
         return _look(systems, number, intent.payload)
 
-    return Write("create", number, body, send, look, {}, plan.decision.rule)
+    return Write(
+        "create",
+        number,
+        body,
+        send,
+        look,
+        {},
+        plan.decision.rule,
+        agreed=_agreed_now(systems, plan),
+    )
+
+
+def _agreed_now(systems: Systems, plan: Planned) -> Mapping[str, Any]:
+    record = fresh_record(systems, Kind.CONTACT, plan.key)
+    context = _context(systems, plan.source, record)
+    return agreed_contact(plan.source, plan.context, context, systems.policy.customers)
 
 
 def _written(row: Mapping[str, Any]) -> Written:
@@ -354,7 +387,13 @@ def _change(systems: Systems, plan: Planned) -> Write:
         row = bc.fetch("contacts", decision.bc_id)
         return _written(row) if agrees(row, intent.payload) else None
 
-    operation = "update" if isinstance(decision, Update) else "link"
     return Write(
-        operation, decision.bc_id, decision.changes, send, look, decision.before, decision.rule
+        "update" if isinstance(decision, Update) else "link",
+        decision.bc_id,
+        decision.changes,
+        send,
+        look,
+        decision.before,
+        decision.rule,
+        agreed=_agreed_now(systems, plan),
     )

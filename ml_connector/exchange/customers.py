@@ -39,6 +39,7 @@ from ml_connector.exchange.collect import (
     shown_fields,
 )
 from ml_connector.exchange.decided import Decided, store_decided
+from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.merges import (
     absorb_merged,
     merge_conflict,
@@ -140,6 +141,7 @@ def prepare_customers(systems: Systems, keys: Sequence[str]) -> Prepared:
     up_to = systems.ledger.last_change_id()
     accounts, rows = read_models(systems, Account, keys)
     absorb_merged(systems, [key for key in keys if key not in accounts])
+    _settle_lost(systems, keys)
     known = systems.ledger.records(Kind.CUSTOMER, keys)
     records = {key: known.get(key) or fresh_record(systems, Kind.CUSTOMER, key) for key in keys}
     window = _read_window(systems, accounts, records)
@@ -175,6 +177,22 @@ def prepare_customers(systems: Systems, keys: Sequence[str]) -> Prepared:
             )
             decided.append(Decided(record, decision, sent=sent))
     return Prepared(tuple(plans), store_decided(systems, "Account", decided, up_to))
+
+
+def _settle_lost(systems: Systems, keys: Sequence[str]) -> None:
+    """Link or rebase the Accounts whose customer was written although the answer was lost."""
+
+    def look(intent: Intent, _: Mapping[str, Any] | None) -> Written | None:
+        if intent.operation == "create":
+            found = look_for_customer(systems, intent.natural_key, intent.payload)
+            return found if isinstance(found, Written) else None
+        row = systems.business_central.fetch("customers", intent.natural_key)
+        return _written(row) if agrees(row, intent.payload) else None
+
+    def complete(record: Record, _: Intent) -> None:
+        express(record)
+
+    settle_lost_writes(systems, Kind.CUSTOMER, keys, look, complete)
 
 
 def _note_source(
@@ -389,7 +407,7 @@ def _write_customer(
     finish = _finisher(systems, plan)
     if isinstance(plan.decision, Create):
         if record.bc_id:
-            return Outcome.of(record), None
+            return Outcome.of(record, is_final=False), None
         return write_once(systems, claims, record, _creation(systems, plan), finish)
     write = customer_change(systems, plan)
     try:
@@ -460,7 +478,14 @@ def _creation(systems: Systems, plan: Planned) -> Write:
     def look(intent: Intent) -> Written | Park | None:
         return look_for_customer(systems, number, intent.payload)
 
-    return Write("create", number, body, send, look, {}, plan.decision.rule)
+    return Write(
+        "create", number, body, send, look, {}, plan.decision.rule, agreed=_agreed(systems, plan)
+    )
+
+
+def _agreed(systems: Systems, plan: Planned) -> Mapping[str, Any]:
+    record = fresh_record(systems, Kind.CUSTOMER, plan.key)
+    return agreed(plan.source, _context(systems, plan.source, record), systems.policy.customers)
 
 
 def _written(row: Mapping[str, Any]) -> Written:
@@ -539,9 +564,15 @@ def customer_change(systems: Systems, plan: Planned) -> Write:
             else None
         )
 
-    operation = "update" if isinstance(decision, Update) else "link"
     return Write(
-        operation, decision.bc_id, decision.changes, send, look, decision.before, decision.rule
+        "update" if isinstance(decision, Update) else "link",
+        decision.bc_id,
+        decision.changes,
+        send,
+        look,
+        decision.before,
+        decision.rule,
+        agreed=_agreed(systems, plan),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +11,7 @@ from ml_connector.business_central.client import BatchOperation
 from ml_connector.business_central.models import (
     Customer,
     Item,
-    SalesInvoice,
     SalesOrder,
-    SalesShipment,
 )
 from ml_connector.business_central.models import parse as parse_bc
 from ml_connector.configuration.fields import outgoing
@@ -30,7 +27,7 @@ from ml_connector.domain.decision import (
     Update,
     Wait,
 )
-from ml_connector.domain.identifiers import Kind, State, folded
+from ml_connector.domain.identifiers import Kind, State
 from ml_connector.errors import ConcurrentEdit, OutcomeUnknown, TransientError
 from ml_connector.exchange.chains import Chain, read_chains
 from ml_connector.exchange.collect import content_digest, due_keys, mark_changed, shown_fields
@@ -39,6 +36,8 @@ from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import finish_plans, planned_record
 from ml_connector.exchange.reading import ids_where, read_orders
+from ml_connector.exchange.references import find_documents, not_of_others
+from ml_connector.exchange.relinking import partner_is_gone, relink, settle_lost_orders
 from ml_connector.exchange.show import express
 from ml_connector.exchange.status import STATUS_ENTITY, apply_chain
 from ml_connector.exchange.systems import Systems
@@ -99,8 +98,10 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
     """Decide about the Orders of *keys*; what needs no BC write is stored at once."""
     up_to = systems.ledger.last_change_id()
     orders, rows = read_orders(systems, keys)
+    settle_lost_orders(systems, keys)
     known = systems.ledger.records(Kind.ORDER, keys)
     records = {key: known.get(key) or fresh_record(systems, Kind.ORDER, key) for key in keys}
+    missing_partners = relink(systems, orders, records)
     window = _read_window(systems, orders, records)
     decided: list[Decided] = []
     plans: list[Planned] = []
@@ -125,7 +126,7 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
         decision = plan_order(
             order,
             context=context,
-            found=_not_of_others(
+            found=not_of_others(
                 systems,
                 key,
                 window.found.get(order_reference(order, systems.policy.orders), FoundDocuments()),
@@ -135,6 +136,8 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
             policy=systems.policy.orders,
             matches_condition=key in window.conditioned,
         )
+        if isinstance(decision, Create) and key in missing_partners:
+            decision = partner_is_gone(order)
         if isinstance(decision, Create):
             plans.append(_planned(record, order, rows[key], decision, up_to, context))
         else:
@@ -322,67 +325,6 @@ def _read_items(systems: Systems, ids: Iterable[str]) -> dict[str, Item]:
     return found
 
 
-def find_documents(systems: Systems, references: Sequence[str]) -> dict[str, FoundDocuments]:
-    """Return the BC documents that carry each external document number.
-
-    Cost: three look-ups per 50 references: orders, invoices and shipments, since an order that was
-    already invoiced is gone.
-    """
-    bc = systems.business_central
-    wanted = sorted(set(references) - {""})
-    orders: dict[str, list[SalesOrder]] = defaultdict(list)
-    invoices: dict[str, list[SalesInvoice]] = defaultdict(list)
-    shipments: dict[str, list[SalesShipment]] = defaultdict(list)
-    field_name = "externalDocumentNumber"
-    for row in bc.find_by("salesOrders", field_name, wanted, expand="salesOrderLines"):
-        orders[folded(row[field_name])].append(parse_bc(SalesOrder, row))
-    for row in bc.find_by("salesInvoices", field_name, wanted, expand="salesInvoiceLines"):
-        invoices[folded(row[field_name])].append(parse_bc(SalesInvoice, row))
-    for row in bc.find_by("salesShipments", field_name, wanted):
-        shipments[folded(row[field_name])].append(parse_bc(SalesShipment, row))
-    return {
-        reference: FoundDocuments(
-            orders=tuple(orders[reference]),
-            invoices=tuple(invoices[reference]),
-            shipments=tuple(shipments[reference]),
-        )
-        for reference in wanted
-        if orders[reference] or invoices[reference] or shipments[reference]
-    }
-
-
-def _not_of_others(
-    systems: Systems, key: str, found: FoundDocuments, adopted: Mapping[str, str]
-) -> FoundDocuments:
-    """Leave out the documents of other Orders: a customer's PO number may stand on several.
-
-    *adopted* are the documents that Orders of this window take just now: BC id → key.
-    """
-    ids = [order.id for order in found.orders]
-    ids += [invoice.order_id for invoice in found.invoices if invoice.order_id]
-    linked = systems.ledger.records_by_bc_id(Kind.ORDER, ids)
-    others = [each for group in linked.values() for each in group if each.key != key]
-    theirs = {record.bc_id for record in others} | {
-        bc_id for bc_id, by in adopted.items() if by != key
-    }
-    if not theirs:
-        return found
-    numbers = {folded(record.bc_number) for record in others}
-    numbers |= {folded(each.number) for each in found.orders if each.id in theirs}
-    return FoundDocuments(
-        orders=tuple(each for each in found.orders if each.id not in theirs),
-        invoices=tuple(
-            each
-            for each in found.invoices
-            if each.order_id not in theirs
-            and (each.order_id or folded(each.order_number) not in numbers)
-        ),
-        shipments=tuple(
-            each for each in found.shipments if folded(each.order_number) not in numbers
-        ),
-    )
-
-
 def write_orders(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
     """Create the planned sales orders, each exactly once, and compare them to the cent.
 
@@ -395,7 +337,7 @@ def write_orders(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
         for plan in plans:
             record = planned_record(systems, plan)
             if record.bc_id and isinstance(plan.decision, Create):
-                outcomes.append(Outcome.of(record))
+                outcomes.append(Outcome.of(record, is_final=False))
                 continue
             outcome, trouble = _write_order(systems, claims, record, plan)
             outcomes.append(outcome)
@@ -462,7 +404,14 @@ def _edit(systems: Systems, plan: Planned) -> Write:
         return None
 
     return Write(
-        "update", decision.bc_id, decision.changes, send, look, decision.before, decision.rule
+        "update",
+        decision.bc_id,
+        decision.changes,
+        send,
+        look,
+        decision.before,
+        decision.rule,
+        agreed=agreed(plan.source, plan.context, systems.policy.orders),
     )
 
 
@@ -512,7 +461,7 @@ def _creation(systems: Systems, plan: Planned) -> Write:
         return Written(str(row["id"]).lower(), str(row["number"]), parse_bc(SalesOrder, row))
 
     def look(_: Intent) -> Written | Park | None:
-        found = _not_of_others(
+        found = not_of_others(
             systems,
             plan.key,
             find_documents(systems, [reference]).get(reference, FoundDocuments()),
@@ -527,7 +476,16 @@ def _creation(systems: Systems, plan: Planned) -> Write:
             case _:
                 return None
 
-    return Write("create", reference, body, send, look, {}, plan.decision.rule)
+    return Write(
+        "create",
+        reference,
+        body,
+        send,
+        look,
+        {},
+        plan.decision.rule,
+        agreed=agreed(order, context, systems.policy.orders),
+    )
 
 
 def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], None]:

@@ -13,7 +13,11 @@ from ml_connector.ledger.records import Record
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where one record stands after a phase has dealt with it."""
+    """Where one record stands after a phase has dealt with it.
+
+    `is_final` is False when its change has to be looked at again: another worker was faster, or BC
+    was found to hold an older content than was to be written.
+    """
 
     kind: Kind
     key: str
@@ -24,9 +28,10 @@ class Outcome:
     message: str = ""
     bc_id: str = ""
     bc_number: str = ""
+    is_final: bool = True
 
     @classmethod
-    def of(cls, record: Record) -> Outcome:
+    def of(cls, record: Record, *, is_final: bool = True) -> Outcome:
         """Return the outcome a ledger record stands for."""
         return cls(
             kind=record.kind,
@@ -38,6 +43,7 @@ class Outcome:
             message=record.message,
             bc_id=record.bc_id,
             bc_number=record.bc_number,
+            is_final=is_final,
         )
 
 

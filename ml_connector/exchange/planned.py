@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ml_connector.domain.causes import Cause
 from ml_connector.exchange.collect import content_digest, shown_fields
 from ml_connector.exchange.outcome import Outcome, Planned
 from ml_connector.exchange.systems import Systems
@@ -27,10 +26,11 @@ def finish_plans(
 ) -> None:
     """Mark the changes behind *plans* as done: each plan's record has a state of its own now.
 
-    What another worker holds stays in the inbox, since that worker may have read older content.
+    What another worker holds or wrote stays in the inbox, since that worker may have read older
+    content.
     """
-    held = {each.key for each in outcomes if each.cause == Cause.HELD_BY_OTHER_WORKER}
-    done = [plan.key for plan in plans if plan.key not in held]
+    open_ones = {each.key for each in outcomes if not each.is_final}
+    done = [plan.key for plan in plans if plan.key not in open_ones]
     if not done:
         return
     up_to = min(plan.up_to for plan in plans)

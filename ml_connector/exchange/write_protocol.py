@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -32,7 +32,7 @@ from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import AuditEntry, Intent, IntentOutcome, Record
 from ml_connector.ledger.transaction import Transaction
-from ml_connector.wire_json import encode
+from ml_connector.wire_json import decode, encode
 
 log = logging.getLogger("ml_connector")
 
@@ -40,6 +40,9 @@ LEASE_SECONDS = 300
 """How long a claim holds without renewal: longer than the longest single call (120 s)."""
 
 RENEW_BELOW_SECONDS = 150
+
+_AGREED = "_agreed"
+"""Name in an intent's payload of what both sides agree on once it came through."""
 
 
 class Direction(StrEnum):
@@ -74,6 +77,8 @@ class Write:
         before: the fields as they were, for the audit.
         rule: which rule decided.
         refusal: the cause a record is parked with when BC refuses the write.
+        agreed: the content both sides agree on once it came through; kept with the intent, so that
+            a record that is edited while the answer is lost is compared with what BC really got.
     """
 
     operation: str
@@ -84,6 +89,7 @@ class Write:
     before: Mapping[str, Any]
     rule: str
     refusal: Cause = Cause.REJECTED_BY_BC
+    agreed: Mapping[str, Any] | None = None
 
 
 def payload_hash(payload: Mapping[str, Any]) -> str:
@@ -282,7 +288,7 @@ def write_once(
     except StaleClaim:
         log.warning("%s %s: another worker took over; this one stores nothing", record.kind, key)
         current = systems.ledger.record(record.kind, key) or record
-        return Outcome.of(current), None
+        return Outcome.of(current, is_final=False), None
 
 
 def _settle_earlier_attempts(
@@ -298,16 +304,19 @@ def _settle_earlier_attempts(
         if intent.operation != write.operation:
             continue
         if intent.sent_at is None:
-            _close(systems, claims, record, intent, "not_sent")
+            close_attempt(systems, claims, record, intent, "not_sent")
             continue
         try:
-            found = write.look(intent)
-        except TransientError as fault:
+            found = write.look(as_sent(intent))
+        except (TransientError, ContractError) as fault:
             return _unknown(systems, claims, record, intent, fault.message)
+        except RecordError:
+            found = None
         match found:
             case Written():
+                is_older = _is_older(intent, write)
                 _finish(systems, claims, record, write, found, intent, finish)
-                return Outcome.of(record)
+                return Outcome.of(record, is_final=not is_older)
             case Park():
                 with systems.ledger.transaction() as tx:
                     enter_decision(systems, record, found)
@@ -315,18 +324,47 @@ def _settle_earlier_attempts(
                     tx.close_intent(intent.id, "abandoned")
                     audit_decision(tx, systems, record)
                 return Outcome.of(record)
-        free_at = intent.sent_at + timedelta(
-            seconds=systems.settings.business_central.settle_seconds
-        )
-        if systems.clock.now() < free_at:
+        if not has_settled(systems, intent):
             return _unknown(systems, claims, record, intent, "")
-        _close(systems, claims, record, intent, "abandoned")
+        close_attempt(systems, claims, record, intent, "abandoned")
     return None
 
 
-def _close(
+def has_settled(systems: Systems, intent: Intent) -> bool:
+    """Tell whether an attempt was sent so long ago that it cannot be carried out any more."""
+    sent = intent.sent_at or intent.created_at
+    wait = timedelta(seconds=systems.settings.business_central.settle_seconds)
+    return systems.clock.now() >= sent + wait
+
+
+def _kept_payload(write: Write) -> dict[str, Any]:
+    agreed = {} if write.agreed is None else {_AGREED: dict(write.agreed)}
+    return {**write.payload, **agreed}
+
+
+def as_sent(intent: Intent) -> Intent:
+    """Return *intent* with nothing but what was sent as its payload."""
+    payload = {name: value for name, value in intent.payload.items() if name != _AGREED}
+    return replace(intent, payload=payload)
+
+
+def agreed_by(intent: Intent) -> dict[str, Any] | None:
+    """Return the content both sides agree on when *intent* came through; None when unknown."""
+    agreed = intent.payload.get(_AGREED)
+    return dict(agreed) if agreed is not None else None
+
+
+def _is_older(intent: Intent, write: Write) -> bool:
+    """Tell whether an earlier attempt wrote another content than *write* would."""
+    if write.agreed is None:
+        return False
+    return bool(agreed_by(intent) != decode(encode(dict(write.agreed))))
+
+
+def close_attempt(
     systems: Systems, claims: Claims, record: Record, intent: Intent, outcome: IntentOutcome
 ) -> None:
+    """Store how an attempt ended. Raises: StaleClaim when the record was taken over."""
     with systems.ledger.transaction() as tx:
         tx.check_fence(record.kind, record.key, claims.fence(record.key))
         tx.close_intent(intent.id, outcome)
@@ -353,7 +391,7 @@ def _attempt(
                         record.key,
                         write.operation,
                         write.natural_key,
-                        dict(write.payload),
+                        _kept_payload(write),
                         payload_hash(write.payload),
                         systems.run,
                         fence,
@@ -370,22 +408,42 @@ def _attempt(
     except TransientError as fault:
         _refused(systems, claims, record, intents)
         return _unavailable(systems, record, fault), fault
-    except ConcurrentEdit:
-        _refused(systems, claims, record, intents)
-        raise
+    except ConcurrentEdit as fault:
+        if write.operation != "create":
+            _refused(systems, claims, record, intents)
+            raise
+        text = f"{label(record)}: another user of Business Central was in the way."
+        busy = Park(Cause.CONCURRENT_EDIT, text)
+        return _rejected(systems, claims, record, write, intents, fault, busy), None
     except DuplicateKey as fault:
-        twin = write.look(intents[0]) if intents else None
-        if isinstance(twin, Written):
-            _finish(systems, claims, record, write, twin, intents[0], finish)
-            return Outcome.of(record), None
-        return _rejected(systems, claims, record, write, intents, fault, twin), None
+        return _duplicate(systems, claims, record, write, intents, fault, finish)
     except RecordError as fault:
         return _rejected(systems, claims, record, write, intents, fault), None
     _finish(systems, claims, record, write, written, intents[0] if intents else None, finish)
     return Outcome.of(record), None
 
 
-def _as_transient(fault: OutcomeUnknown | ContractError) -> TransientError:
+def _duplicate(
+    systems: Systems,
+    claims: Claims,
+    record: Record,
+    write: Write,
+    intents: list[Intent],
+    fault: DuplicateKey,
+    finish: Callable[[Record, Written], None],
+) -> tuple[Outcome, TransientError | None]:
+    """BC has a record with this key: ours from an attempt nobody remembers, or somebody else's."""
+    try:
+        twin = write.look(as_sent(intents[0])) if intents else None
+    except (TransientError, ContractError) as lost:
+        return _unknown(systems, claims, record, intents[0], lost.message), _as_transient(lost)
+    if isinstance(twin, Written):
+        _finish(systems, claims, record, write, twin, intents[0], finish)
+        return Outcome.of(record), None
+    return _rejected(systems, claims, record, write, intents, fault, twin), None
+
+
+def _as_transient(fault: TransientError | ContractError) -> TransientError:
     if isinstance(fault, TransientError):
         return fault
     return OutcomeUnknown(fault.message, system=fault.system, operation=fault.operation)
@@ -393,7 +451,7 @@ def _as_transient(fault: OutcomeUnknown | ContractError) -> TransientError:
 
 def _refused(systems: Systems, claims: Claims, record: Record, intents: list[Intent]) -> None:
     if intents:
-        _close(systems, claims, record, intents[0], "refused")
+        close_attempt(systems, claims, record, intents[0], "refused")
 
 
 def _finish(
@@ -408,6 +466,8 @@ def _finish(
     record.bc_id, record.bc_number = written.bc_id, written.bc_number
     record.enter(State.WRITTEN, now=systems.clock.now())
     finish(record, written)
+    if written.adopted and intent is not None and _is_older(intent, write):
+        record.sent = agreed_by(intent) or record.sent
     with systems.ledger.transaction() as tx:
         tx.save(record, fence=claims.fence(record.key))
         if intent is not None:
@@ -432,7 +492,7 @@ def _finish(
 def _wait(systems: Systems, record: Record, cause: Cause, text: str) -> Outcome:
     """Return the outcome of a record that waits, without storing it (someone else's turn)."""
     enter_decision(systems, record, Wait(cause, f"{label(record)}: {text}."))
-    return Outcome.of(record)
+    return Outcome.of(record, is_final=False)
 
 
 def _unavailable(

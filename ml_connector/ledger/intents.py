@@ -160,7 +160,7 @@ def unresolved_before(db: Connection, name: str, before: datetime) -> list[Inten
         select(*_COLUMNS)
         .where(
             intents.c.connection == name,
-            intents.c.state.in_(UNRESOLVED),
+            intents.c.state != "closed",
             intents.c.created_at < before,
         )
         .order_by(intents.c.id)

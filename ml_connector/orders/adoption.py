@@ -15,10 +15,11 @@ from ml_connector.business_central.models import (
     SalesShipment,
 )
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Candidate, Link, Park
+from ml_connector.domain.decision import Body, Candidate, Link, Park
 from ml_connector.domain.identifiers import folded, same_id
 from ml_connector.domain.money import ZERO, currency_scale, rounded, total
 from ml_connector.orders.mapping import (
+    LINES,
     OrderContext,
     described,
     order_currency,
@@ -86,6 +87,37 @@ def plan_adoption(
             Candidate(c.first.id, c.first.number, c.first.customer_name) for c in chains
         ),
     )
+
+
+def plan_recovery(body: Body, found: FoundDocuments) -> Link | None:
+    """Return the link to what a sales order written as *body* has become; None without certainty.
+
+    It is for a write whose answer was lost: the Order may have been edited since, so the documents
+    found are compared with what was sent: same customer, same items and quantities.
+    """
+    chains = _chains(found)
+    if len(chains) != 1:
+        return None
+    (chain,) = chains
+    customer = str(body.get("customerId"))
+    if not all(same_id(document.customer_id, customer) for document in chain.documents):
+        return None
+    sent = _by_item(
+        (str(line["itemId"]), Decimal(str(line["quantity"])), ZERO) for line in body.get(LINES, ())
+    )
+    if chain.order is not None:
+        there = [(line.item_id, line.quantity, ZERO) for line in sold_lines(chain.order.lines)]
+        link = Link(chain.order.id, chain.order.number, chain.order.etag, "answer_was_lost")
+        return link if _by_item(there) == sent else None
+    first = next((each for each in chain.invoices if each.order_id), None)
+    if first is None or not all(each.lines_were_read for each in chain.invoices):
+        return None
+    issued = [each for each in chain.invoices if each.status not in ("Draft", "In Review")]
+    billed = [
+        (line.item_id, line.quantity, ZERO) for each in issued for line in sold_lines(each.lines)
+    ]
+    link = Link(first.order_id, first.order_number, "", "answer_was_lost")
+    return link if _by_item(billed) == sent else None
 
 
 def _noun(document: Document) -> str:

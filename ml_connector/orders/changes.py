@@ -168,6 +168,14 @@ def _compared(
     return _update(now, handed.base, bc_order)
 
 
+def came_through(changes: Body, target: Body, bc_order: SalesOrder) -> bool:
+    """Tell whether BC's order holds an edit that was sent as *changes* to reach *target*."""
+    header = {name: value for name, value in changes.items() if name != LINES}
+    return all(
+        _same(name, value, _header_value(bc_order, name)) for name, value in header.items()
+    ) and (LINES not in changes or _lines_equal(target.get(LINES) or [], bc_order))
+
+
 def _edited(order: Order, handed: HandedOver, edits: Sequence[_Edit], reason: str) -> Park:
     shown = "; ".join(map(str, edits[:3]))
     more = f"; and {len(edits) - 3} more" if len(edits) > 3 else ""
