@@ -29,6 +29,16 @@ log = logging.getLogger("ml_connector")
 STATUS_ENTITY = "OrderStatus"
 """Inbox entity of orders whose BC documents moved."""
 
+ACCOUNT_STATUS_ENTITY = "AccountStatus"
+"""Inbox entity that says that balances, limits or blocks of accounts moved."""
+
+DOCUMENT_PROPERTIES: Mapping[str, tuple[str, ...]] = {
+    "salesInvoices": ("id", "number", "orderId", "orderNumber", "lastModifiedDateTime"),
+    "salesCreditMemos": ("id", "number", "invoiceId", "invoiceNumber", "lastModifiedDateTime"),
+    "salesShipments": ("id", "number", "orderNumber", "lastModifiedDateTime"),
+}
+"""What leads from a changed document to its order."""
+
 
 def collect_affected_orders(systems: Systems) -> list[str]:
     """Find the orders whose status may have moved in BC and return their keys.
@@ -38,29 +48,19 @@ def collect_affected_orders(systems: Systems) -> list[str]:
     """
     versions: list[tuple[str, str]] = []
     confirmations = []
-    rows, confirm = poll_bc(
-        systems,
-        "salesInvoices",
-        ("id", "number", "orderId", "orderNumber", "lastModifiedDateTime"),
-    )
-    versions += _orders_of_invoices(systems, rows)
+    rows, confirm = poll_bc(systems, "salesInvoices", DOCUMENT_PROPERTIES["salesInvoices"])
+    versions += orders_of_invoices(systems, rows)
     confirmations.append(confirm)
-    rows, confirm = poll_bc(
-        systems,
-        "salesCreditMemos",
-        ("id", "number", "invoiceId", "invoiceNumber", "lastModifiedDateTime"),
-    )
-    versions += _orders_of_credit_memos(systems, rows)
+    rows, confirm = poll_bc(systems, "salesCreditMemos", DOCUMENT_PROPERTIES["salesCreditMemos"])
+    versions += orders_of_credit_memos(systems, rows)
     confirmations.append(confirm)
-    rows, confirm = poll_bc(
-        systems, "salesShipments", ("id", "number", "orderNumber", "lastModifiedDateTime")
-    )
-    versions += _orders_of_shipments(systems, rows)
+    rows, confirm = poll_bc(systems, "salesShipments", DOCUMENT_PROPERTIES["salesShipments"])
+    versions += orders_of_shipments(systems, rows)
     confirmations.append(confirm)
     mark_versions(systems, STATUS_ENTITY, versions, "documents")
-    affected = _moved_or_vanished(systems)
-    affected |= _open_amount_moved(systems)
-    affected |= _overdue_now(systems)
+    affected = moved_or_vanished(systems)
+    affected |= open_amount_moved(systems)
+    affected |= overdue_now(systems)
     mark_changed(systems, STATUS_ENTITY, sorted(affected), "business_central")
     for confirm in confirmations:
         confirm()
@@ -76,9 +76,10 @@ def _is_known(document: Document | None, row: Mapping[str, Any]) -> bool:
     return document is not None and document.stamp == row_stamp(row)
 
 
-def _orders_of_invoices(
+def orders_of_invoices(
     systems: Systems, rows: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, str]]:
+    """Return (order key, version of the invoice) for each row with news for an order of ours."""
     by_id = systems.ledger.records_by_bc_id(
         Kind.ORDER, [str(row.get("orderId") or "").lower() for row in rows]
     )
@@ -100,9 +101,10 @@ def _orders_of_invoices(
     return versions
 
 
-def _orders_of_credit_memos(
+def orders_of_credit_memos(
     systems: Systems, rows: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, str]]:
+    """Return (order key, version of the memo) for each row with news for an order of ours."""
     ids = [str(row.get("invoiceId") or "").lower() for row in rows]
     ids += [str(row["id"]).lower() for row in rows]
     known = systems.ledger.document_by_bc_id([each for each in ids if each])
@@ -121,9 +123,10 @@ def _orders_of_credit_memos(
     return versions
 
 
-def _orders_of_shipments(
+def orders_of_shipments(
     systems: Systems, rows: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, str]]:
+    """Return (order key, version of the shipment) for each shipment of an order of ours."""
     by_number = systems.ledger.records_by_bc_number(
         Kind.ORDER, [folded(row.get("orderNumber")) for row in rows]
     )
@@ -134,7 +137,7 @@ def _orders_of_shipments(
     ]
 
 
-def _moved_or_vanished(systems: Systems) -> set[str]:
+def moved_or_vanished(systems: Systems) -> set[str]:
     """Return linked orders whose BC row has another stamp than last seen, or is gone."""
     stamps = {
         str(row["id"]).lower(): row_stamp(row)
@@ -154,7 +157,7 @@ def _moved_or_vanished(systems: Systems) -> set[str]:
     return affected
 
 
-def _open_amount_moved(systems: Systems) -> set[str]:
+def open_amount_moved(systems: Systems) -> set[str]:
     """Sweep the open invoices: a partial payment moves nothing but the remaining amount."""
     affected: set[str] = set()
     for page in systems.business_central.pages(
@@ -173,7 +176,7 @@ def _moved(document: Document, row: Mapping[str, Any]) -> bool:
     return bool(row["remainingAmount"] != document.remaining) or str(row["dueDate"]) != due
 
 
-def _overdue_now(systems: Systems) -> set[str]:
+def overdue_now(systems: Systems) -> set[str]:
     """Return orders with an open invoice past due that Salesforce does not show as overdue."""
     late: set[str] = set()
     for page in systems.ledger.documents_due_before(systems.today()):
@@ -251,8 +254,16 @@ def account_status(systems: Systems) -> int:
     Balances are computed in BC and send no signal, so they are read in full: two calls per 20,000
     customers. Returns how many Accounts differ from what Salesforce shows.
     """
-    if not systems.policy.status.accounts:
-        return 0
+    up_to = systems.ledger.last_change_id()
+    differing = _derive_all_accounts(systems) if systems.policy.status.accounts else 0
+    due = systems.ledger.pending_ids("salesforce", ACCOUNT_STATUS_ENTITY)
+    if due:
+        with systems.ledger.transaction() as tx:
+            tx.finish_changes("salesforce", ACCOUNT_STATUS_ENTITY, due, up_to_id=up_to)
+    return differing
+
+
+def _derive_all_accounts(systems: Systems) -> int:
     linked = {
         record.bc_id.lower()
         for page in systems.ledger.iterate(kind=Kind.CUSTOMER, linked=True)
