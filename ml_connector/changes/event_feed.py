@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ml_connector.changes.feed_lease import FeedLease
-from ml_connector.changes.feed_names import QUARANTINE, SALESFORCE, events_feed, state_of, topic_of
+from ml_connector.changes.feed_names import QUARANTINE, SALESFORCE, events_feed, state_of
 from ml_connector.changes.own_writes import OwnWrites
 from ml_connector.changes.poll_feed import LONG_AGO
 from ml_connector.errors import AuthenticationError, StaleClaim, TransientError
@@ -31,6 +31,7 @@ from ml_connector.salesforce.event_stream import (
     Reaction,
     StreamFault,
     Subscription,
+    topic_of,
 )
 
 log = logging.getLogger("ml_connector")

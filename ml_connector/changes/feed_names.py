@@ -20,9 +20,3 @@ def poll_feed(entity: str) -> str:
 def state_of(feed: str) -> str:
     """Return the name under which the state of *feed* is remembered."""
     return f"feed {feed}"
-
-
-def topic_of(entity: str) -> str:
-    """Return the topic of an object's change events."""
-    base = entity.removesuffix("__c")
-    return f"/data/{base}__ChangeEvent" if base != entity else f"/data/{entity}ChangeEvent"

@@ -6,7 +6,7 @@ before they decide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,14 +15,24 @@ from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.errors import TransientError
 from ml_connector.exchange import catalog, contacts, customers, orders, status
 from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.show import show
-from ml_connector.exchange.sync import Prepare, WriteAll, run_phase, windows
+from ml_connector.exchange.sync import run_phase, windows
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
 from ml_connector.salesforce.soql import among, in_list, select
 
+_Prepare = Callable[[Systems, Sequence[str]], Prepared]
+_WriteAll = Callable[[Systems, Sequence[Planned]], list[Outcome]]
+
 LOOK_AGAIN_AFTER = timedelta(seconds=20)
 """Pause before a record that waits for a service or another worker is tried again."""
+
+HINTS: Mapping[str, tuple[str, str, str]] = {
+    "Opportunity": ("Order", "Id", "OpportunityId"),
+    "OrderItem": ("OrderItem", "OrderId", "Id"),
+}
+"""Objects whose changes only point to Orders: where to look, which field to take, found by what."""
 
 _REREAD_AFTER = timedelta(minutes=10)
 _SHORT_LIVED = ("customer_index",)
@@ -125,12 +135,14 @@ def expand_hints(systems: Systems) -> None:
     Accounts only when they are no customers yet. Cost: a query per 200 hints, none without.
     """
     up_to = systems.ledger.last_change_id()
-    opportunities = systems.ledger.pending_ids(SALESFORCE, "Opportunity")
-    if opportunities:
-        found = _ids(systems, "Order", "Id", "OpportunityId", opportunities)
+    for entity, (sobject, wanted, field) in HINTS.items():
+        hinted = systems.ledger.pending_ids(SALESFORCE, entity)
+        if not hinted:
+            continue
+        found = _ids(systems, sobject, wanted, field, hinted)
         with systems.ledger.transaction() as tx:
-            mark_changed(systems, "Order", found, "opportunity")
-            tx.finish_changes(SALESFORCE, "Opportunity", opportunities, up_to_id=up_to)
+            mark_changed(systems, "Order", found, entity.lower())
+            tx.finish_changes(SALESFORCE, entity, hinted, up_to_id=up_to)
     pending = systems.ledger.pending_ids(SALESFORCE, "Order")
     known = systems.ledger.records(Kind.ORDER, pending)
     fresh = [key for key in pending if key not in known or not known[key].bc_id]
@@ -159,7 +171,7 @@ def _ids(
     found: dict[str, None] = {}
     for chunk in in_list(list(values)):
         soql = select(sobject, [wanted], where=among(field, chunk))
-        for row in systems.salesforce.query_rows(soql):
+        for row in systems.salesforce.query_rows(soql, all_rows=True):
             if row.get(wanted):
                 found[eighteen(str(row[wanted]))] = None
     return list(found)
@@ -185,7 +197,7 @@ def hand_over(systems: Systems) -> TransientError | None:
     faults: list[TransientError | None] = []
     expand_hints(systems)
 
-    def phase(kind: Kind, keys: list[str], prepare: Prepare, write: WriteAll) -> None:
+    def phase(kind: Kind, keys: list[str], prepare: _Prepare, write: _WriteAll) -> None:
         if not keys:
             return
         faults.append(run_phase(systems, keys, prepare, write))

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from ml_connector.configuration.settings import ConnectionSettings
 from ml_connector.errors import ConfigurationError, ConnectorError
+from ml_connector.exchange.check_line import CheckLine, Level
+from ml_connector.exchange.feed_checks import feed_lines
 from ml_connector.exchange.systems import Systems
 
-
-class Level(StrEnum):
-    """How much a finding matters: `ok` and `notice` need nobody, `blocking` stops every run."""
-
-    OK = "ok"
-    NOTICE = "notice"
-    WARNING = "warning"
-    BLOCKING = "blocking"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckLine:
-    """One finding; `code` is stable, `remedy` is empty on an ok line."""
-
-    code: str
-    level: Level
-    message: str
-    remedy: str = ""
-
-    def to_json(self) -> dict[str, str]:
-        """Return the line as `check --json` prints it."""
-        return {
-            "code": self.code,
-            "level": str(self.level),
-            "message": self.message,
-            "remedy": self.remedy,
-        }
-
+__all__ = ["CheckLine", "Level", "check_lines", "ping_lines"]
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "Account": (
@@ -73,6 +46,7 @@ def check_lines(settings: ConnectionSettings) -> list[CheckLine]:
     with systems:
         lines.append(CheckLine("ledger", Level.OK, "The ledger is reachable and up to date."))
         lines += _collect("salesforce", _salesforce, systems)
+        lines += _collect("salesforce_events", feed_lines, systems)
         lines += _collect("business_central", _business_central, systems)
     return lines
 

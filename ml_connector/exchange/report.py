@@ -13,6 +13,17 @@ from ml_connector.exchange.feed_report import feeds, instant_text
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record, Run
 
+__all__ = [
+    "SyncReport",
+    "audit_of",
+    "begin_run",
+    "connection_status",
+    "exit_code",
+    "feeds",
+    "instant_text",
+    "run_report",
+]
+
 LISTED = (State.WRITTEN, State.WAITING, State.PARKED, State.EXCLUDED)
 
 

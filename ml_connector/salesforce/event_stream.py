@@ -311,3 +311,9 @@ def trusted_roots(extra_ca_pem: str) -> bytes:
     context = trusted_context(extra_ca_pem)
     certificates = context.get_ca_certs(binary_form=True)
     return "".join(ssl.DER_cert_to_PEM_cert(each) for each in certificates).encode("ascii")
+
+
+def topic_of(entity: str) -> str:
+    """Return the topic of an object's change events."""
+    base = entity.removesuffix("__c")
+    return f"/data/{base}__ChangeEvent" if base != entity else f"/data/{entity}ChangeEvent"
