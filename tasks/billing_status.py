@@ -15,6 +15,18 @@ async def find_affected_orders(scope: Scope) -> list[str]:
     return await scope.run(status.collect_affected_orders)
 
 
+@task(name="find-notified-orders", task_run_name="find orders with news", **EFFECT)
+async def find_notified_orders(scope: Scope) -> list[str]:
+    """Return the orders that notifications led to; asks the ledger only."""
+    return await scope.run(status.orders_with_news)
+
+
+@task(name="are-accounts-due", task_run_name="look for news of accounts", **EFFECT)
+async def are_accounts_due(scope: Scope) -> bool:
+    """Tell whether notifications call for a look at balances; asks the ledger only."""
+    return await scope.run(status.accounts_are_due)
+
+
 @task(name="derive-status", task_run_name="derive status {window}", **EFFECT)
 async def derive_status(window: Window) -> int:
     """Read the orders' documents, store what Salesforce should show; return how many moved."""

@@ -64,7 +64,17 @@ def collect_affected_orders(systems: Systems) -> list[str]:
     mark_changed(systems, STATUS_ENTITY, sorted(affected), "business_central")
     for confirm in confirmations:
         confirm()
+    return orders_with_news(systems)
+
+
+def orders_with_news(systems: Systems) -> list[str]:
+    """Return the keys of the orders in the inbox, the longest waiting first."""
     return systems.ledger.pending_ids("salesforce", STATUS_ENTITY)
+
+
+def accounts_are_due(systems: Systems) -> bool:
+    """Tell whether something told that balances, limits or blocks moved."""
+    return bool(systems.ledger.pending_ids("salesforce", ACCOUNT_STATUS_ENTITY))
 
 
 def _version(row: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ FLOWS = {
     "ingest-orders",
     "post-invoices",
     "write-back-status",
+    "renew-subscriptions",
 }
 
 
