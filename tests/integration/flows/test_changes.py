@@ -1,0 +1,94 @@
+"""The capture and poll flows on a real server: changes are acted on, runs stand by."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_connector.changes.feed_lease import FeedLease
+from ml_connector.cli.listen import listen_to, poll_connection
+from ml_connector.configuration.connection_file import load_connection_file
+from ml_connector.exchange.sync import run_sync
+from ml_connector.exchange.systems import Systems
+
+if TYPE_CHECKING:
+    from tests.conftest import RunningSandbox
+
+
+def act(sandbox: RunningSandbox, act: str, **arguments: Any) -> Any:
+    """Let a rep do something."""
+    answer = sandbox.admin.post("/salesforce/act", json={"act": act, **arguments})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def orders(sandbox: RunningSandbox) -> list[dict[str, Any]]:
+    """Return the org's Orders."""
+    rows = sandbox.admin.get("/salesforce/records/Order").json()
+    found: list[dict[str, Any]] = rows["records"] if isinstance(rows, dict) else rows
+    return found
+
+
+def new_order(sandbox: RunningSandbox) -> str:
+    """Activate an Order like one that went through, and return its id."""
+    like = next(row for row in orders(sandbox) if row.get("BC_Order_Id__c"))
+    items = sandbox.admin.get(
+        "/salesforce/records/OrderItem", params={"OrderId": like["Id"]}
+    ).json()
+    line = (items["records"] if isinstance(items, dict) else items)[0]
+    made = act(
+        sandbox,
+        "create_order",
+        account=like["AccountId"],
+        lines=[{"product": line["Product2Id"], "quantity": 2}],
+        activate=True,
+    )
+    return str(made["Id"])
+
+
+def shown(sandbox: RunningSandbox, order_id: str) -> Any:
+    """Return the BC number an Order shows."""
+    return next(row for row in orders(sandbox) if row["Id"] == order_id)["BC_Order_Number__c"]
+
+
+def test_an_order_goes_through_while_the_flow_listens(
+    connection: str, connection_file: Path, running_sandbox: RunningSandbox
+) -> None:
+    """The capture flow hands an activated Order over and shows its number, then ends in time."""
+    run_sync(load_connection_file(connection_file).settings)
+
+    async def story() -> tuple[int, Any]:
+        listening = asyncio.create_task(listen_to(connection, 0.4))
+        await asyncio.sleep(6)
+        order_id = await asyncio.to_thread(new_order, running_sandbox)
+        result = await listening
+        return result.document["rounds"], shown(running_sandbox, order_id)
+
+    rounds, number = asyncio.run(story())
+
+    assert rounds >= 1
+    assert number
+
+
+def test_a_run_that_finds_an_owner_stands_by(connection: str, connection_file: Path) -> None:
+    """While somebody else owns the streams, a run completes without doing anything."""
+    settings = load_connection_file(connection_file).settings
+    with Systems.open(settings) as systems:
+        lease = FeedLease.take(systems)
+        assert lease is not None
+        with lease:
+            result = asyncio.run(listen_to(connection, 0.05))
+
+    assert result.document["rounds"] == 0
+
+
+def test_the_poll_finds_what_nobody_heard(
+    connection: str, connection_file: Path, running_sandbox: RunningSandbox
+) -> None:
+    """Without any listener, the poll flow takes a new Order through."""
+    run_sync(load_connection_file(connection_file).settings)
+    order_id = new_order(running_sandbox)
+    asyncio.run(poll_connection(connection))
+
+    assert shown(running_sandbox, order_id)
