@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ssl
+from functools import lru_cache
 
 import certifi
 
 from ml_connector.errors import ConfigurationError
 
 
+@lru_cache(maxsize=8)
 def trusted_context(extra_ca_pem: str = "") -> ssl.SSLContext:
     """Return a verifying client context; *extra_ca_pem* is added to the known authorities.
+
+    Both clients share one: reading the authorities takes longer than a call.
 
     Raises: ConfigurationError when the extra text holds no PEM certificate.
     """
