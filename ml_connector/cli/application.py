@@ -10,12 +10,14 @@ from ml_connector.cli.connect import connect
 from ml_connector.cli.demo import demo
 from ml_connector.cli.listen import listen, poll
 from ml_connector.cli.receive import receive
+from ml_connector.cli.reconcile import reconcile
 from ml_connector.cli.renew import renew
+from ml_connector.cli.replay import replay
 from ml_connector.cli.sandbox import sandbox
 from ml_connector.cli.status import status
 from ml_connector.cli.sync import sync
 
-COMMANDS = (connect, check, sync, listen, poll, status, audit, receive, renew)
+COMMANDS = (connect, check, sync, listen, poll, status, audit, replay, reconcile, receive, renew)
 
 
 def application() -> typer.Typer:

@@ -113,6 +113,17 @@ def of_record(db: Connection, name: str, record_id: str) -> list[StoredChange]:
     return [_change(row) for row in db.execute(query)]
 
 
+def changed_since(db: Connection, name: str, at: datetime) -> list[tuple[str, str]]:
+    """Return (entity, record id) of every change stored since *at*, the oldest first."""
+    query = (
+        select(changes.c.entity, changes.c.record_id)
+        .where(changes.c.connection == name, changes.c.changed_at >= at)
+        .group_by(changes.c.entity, changes.c.record_id)
+        .order_by(func.min(changes.c.id))
+    )
+    return [(entity, record_id) for entity, record_id in db.execute(query)]
+
+
 def last_id(db: Connection, name: str) -> int:
     """Return the id of the newest change; 0 when there is none."""
     newest = select(func.max(changes.c.id)).where(changes.c.connection == name)

@@ -335,6 +335,11 @@ class ConnectionLedger:
         with self._ledger.reading() as db:
             return inbox.of_record(db, self._name, record_id)
 
+    def changed_since(self, at: datetime) -> list[tuple[str, str]]:
+        """Return (entity, record id) of every change seen since *at*, dealt with or not."""
+        with self._ledger.reading() as db:
+            return inbox.changed_since(db, self._name, at)
+
     def last_change_id(self) -> int:
         """Return the id of the newest stored change; 0 when there is none."""
         with self._ledger.reading() as db:
