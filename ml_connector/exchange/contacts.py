@@ -278,6 +278,23 @@ def _write_contact(
     try:
         return write_once(systems, claims, record, _change(systems, plan), finish)
     except ConcurrentEdit:
+        return _edited_meanwhile(systems, claims, record, plan)
+
+
+def _edited_meanwhile(
+    systems: Systems, claims: Claims, record: Record, plan: Planned
+) -> tuple[Outcome, TransientError | None]:
+    """Read both sides again and decide once more; a second conflict parks the Contact."""
+    prepared = prepare_contacts(systems, [plan.key])
+    if not prepared.plans:
+        outcomes = prepared.outcomes or (Outcome.of(record, is_final=False),)
+        return outcomes[0], None
+    (again,) = prepared.plans
+    record = planned_record(systems, again)
+    try:
+        write, finish = _change(systems, again), _finisher(systems, again)
+        return write_once(systems, claims, record, write, finish)
+    except ConcurrentEdit:
         message = f"Contact {plan.number} is being edited in Business Central."
         return store_decision(systems, record, Park(Cause.CONCURRENT_EDIT, message)), None
 

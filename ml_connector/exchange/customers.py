@@ -422,7 +422,9 @@ def _edited_meanwhile(
     """Read the customer again and decide once more; a second conflict parks the record."""
     prepared = prepare_customers(systems, [plan.key])
     if not prepared.plans:
-        return prepared.outcomes[0], None
+        record = planned_record(systems, plan)
+        outcomes = prepared.outcomes or (Outcome.of(record, is_final=False),)
+        return outcomes[0], None
     again = prepared.plans[0]
     record = planned_record(systems, again)
     try:

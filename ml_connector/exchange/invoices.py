@@ -24,7 +24,7 @@ from ml_connector.exchange.chains import (
     posted_invoice_numbers,
     read_chains,
 )
-from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.collect import mark_changed, unanswered
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.status import STATUS_ENTITY
 from ml_connector.exchange.systems import Systems
@@ -65,7 +65,7 @@ def collect_drafts(systems: Systems) -> list[str]:
     ):
         found += [str(row["id"]).lower() for row in page if _names_an_order(row)]
     stuck = systems.ledger.keys(Kind.INVOICE, states=(State.WAITING, State.PARKED))
-    return list(dict.fromkeys([*found, *stuck]))
+    return list(dict.fromkeys([*found, *stuck, *unanswered(systems, Kind.INVOICE)]))
 
 
 def _names_an_order(row: Mapping[str, Any]) -> bool:
@@ -82,6 +82,7 @@ def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
         for draft in [parse(SalesInvoice, row)]
     }
     records = systems.ledger.records(Kind.INVOICE, keys)
+    tried = records.keys() | systems.ledger.intents(Kind.INVOICE, keys).keys()
     orders = _orders_of(systems, list(drafts.values()))
     chains = read_chains(systems, list({each.key: each for each in orders.values()}.values()))
     plans: list[Planned] = []
@@ -98,7 +99,7 @@ def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
         record = record or _invoice_record(systems, draft, order)
         chain = chains[order.key]
         if draft.status != "Draft":
-            if record.key in records:
+            if record.key in tried:
                 plans.append(_planned(record, draft, order, chain))
             continue
         decision = plan_draft(

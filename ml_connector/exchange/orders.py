@@ -28,7 +28,7 @@ from ml_connector.domain.decision import (
     Wait,
 )
 from ml_connector.domain.identifiers import Kind, State
-from ml_connector.errors import ConcurrentEdit, OutcomeUnknown, TransientError
+from ml_connector.errors import ConcurrentEdit, OutcomeUnknown, StaleClaim, TransientError
 from ml_connector.exchange.chains import Chain, read_chains
 from ml_connector.exchange.collect import content_digest, due_keys, mark_changed, shown_fields
 from ml_connector.exchange.customers import poll_orders, read_customers
@@ -358,6 +358,23 @@ def _write_order(
     try:
         return write_once(systems, claims, record, _edit(systems, plan), finish)
     except ConcurrentEdit:
+        return _edited_meanwhile(systems, claims, record, plan)
+
+
+def _edited_meanwhile(
+    systems: Systems, claims: Claims, record: Record, plan: Planned
+) -> tuple[Outcome, TransientError | None]:
+    """Read both sides again and decide once more; a second conflict parks the Order."""
+    prepared = prepare_orders(systems, [plan.key])
+    if not prepared.plans:
+        outcomes = prepared.outcomes or (Outcome.of(record, is_final=False),)
+        return outcomes[0], None
+    (again,) = prepared.plans
+    record = planned_record(systems, again)
+    try:
+        write, finish = _edit(systems, again), _finisher(systems, again)
+        return write_once(systems, claims, record, write, finish)
+    except ConcurrentEdit:
         message = f"Order {plan.number}: its sales order is being edited in Business Central."
         return store_decision(systems, record, Park(Cause.CONCURRENT_EDIT, message)), None
 
@@ -535,9 +552,14 @@ def _compare_unread(
         bc_order = parse_bc(SalesOrder, row)
         record = unread[bc_order.id]
         compare_written(systems, record, sources[record.key], bc_order)
-        with systems.ledger.transaction() as tx:
-            tx.save(record, fence=claims.fence(record.key))
-            if record.state is State.PARKED:
-                audit_decision(tx, systems, record)
-        changed[record.key] = Outcome.of(record)
+        try:
+            with systems.ledger.transaction() as tx:
+                tx.save(record, fence=claims.fence(record.key))
+                if record.state is State.PARKED:
+                    audit_decision(tx, systems, record)
+        except StaleClaim as stale:
+            log.info("%s", stale.message)
+            changed[record.key] = Outcome.of(record, is_final=False)
+        else:
+            changed[record.key] = Outcome.of(record)
     return [changed.get(outcome.key, outcome) for outcome in outcomes]

@@ -164,18 +164,20 @@ def _show_page(
     again = _reread_lost(systems, claims, target, lost, result)
     gone = _send(systems, claims, target, [*by_id, *again], result, by_external_id=False)
     for record in gone:
-        flag_deleted_in_salesforce(systems, claims, record)
-        result.refused += 1
+        _flag_deleted(systems, claims, record, result)
 
 
 def _without_differences(systems: Systems, claims: Claims, records: Sequence[Record]) -> None:
     settled = [record for record in records if not differences(record)]
     if not settled:
         return
-    with systems.ledger.transaction() as tx:
-        for record in settled:
-            record.show_pending = False
-            tx.save(record, fence=claims.fence(record.key))
+    for record in settled:
+        record.show_pending = False
+        try:
+            with systems.ledger.transaction() as tx:
+                tx.save(record, fence=claims.fence(record.key))
+        except StaleClaim as stale:
+            log.info("%s", stale.message)
 
 
 def _is_linked_in_salesforce(target: Target, record: Record) -> bool:
@@ -376,12 +378,20 @@ def _reread_lost(
     present: list[Record] = []
     for record, row in zip(lost, rows, strict=True):
         if row is None or row.get("IsDeleted"):
-            flag_deleted_in_salesforce(systems, claims, record)
-            result.refused += 1
+            _flag_deleted(systems, claims, record, result)
             continue
         record.shown = shown_fields(row, record.wanted)
         present.append(record)
     return present
+
+
+def _flag_deleted(systems: Systems, claims: Claims, record: Record, result: ShowResult) -> None:
+    try:
+        flag_deleted_in_salesforce(systems, claims, record)
+    except StaleClaim:
+        log.warning("%s: another worker took over; it will see to it", label(record))
+    else:
+        result.refused += 1
 
 
 def flag_deleted_in_salesforce(systems: Systems, claims: Claims, record: Record) -> Outcome:

@@ -238,13 +238,20 @@ def audit(  # noqa: PLR0913  # an entry names all of it
 
 
 def store_decision(systems: Systems, record: Record, decision: Wait | Park | Exclude) -> Outcome:
-    """Store a decision that writes nothing; audited only when the record's standing changes."""
+    """Store a decision that writes nothing; audited only when the record's standing changes.
+
+    Nothing is stored when another worker changed the record meanwhile.
+    """
     standing = (record.state, record.cause, record.message)
     enter_decision(systems, record, decision)
-    with systems.ledger.transaction() as tx:
-        tx.save(record)
-        if (record.state, record.cause, record.message) != standing:
-            audit_decision(tx, systems, record)
+    try:
+        with systems.ledger.transaction() as tx:
+            tx.save(record)
+            if (record.state, record.cause, record.message) != standing:
+                audit_decision(tx, systems, record)
+    except StaleClaim as stale:
+        log.info("%s", stale.message)
+        return Outcome.of(record, is_final=False)
     return Outcome.of(record)
 
 
