@@ -146,12 +146,17 @@ def _says_nothing_about_a_write(status: int, code: str) -> bool:
     return status >= 500 and status != 501 and not (status == 503 and code) and code not in CODES
 
 
+def request_id_of(headers: Mapping[str, str]) -> str:
+    """Return the service's id of a request, for a support call; "" when the answer has none."""
+    return headers.get("x-ms-correlation-id") or headers.get("request-id") or ""
+
+
 def refusal_of(status: int, headers: Mapping[str, str], content: Any) -> Refusal:
     """Return what a decoded answer says; one that is no BC error leaves code empty.
 
     The correlation id that BC appends to its message becomes `request_id`.
     """
-    request_id = headers.get("x-ms-correlation-id") or headers.get("request-id") or ""
+    request_id = request_id_of(headers)
     retry_after = _seconds(headers.get("retry-after", ""), headers.get("date", ""))
     error = content.get("error") if isinstance(content, dict) else None
     if not isinstance(error, dict):

@@ -81,6 +81,16 @@ class BusinessCentralWire:
         self._pace = pace
         self._lock = threading.Lock()
         self._answered = False
+        self._of_thread = threading.local()
+
+    @property
+    def last_write(self) -> str:
+        """The service's id of the last write this thread sent; "" when it gave none."""
+        return str(getattr(self._of_thread, "last_write", ""))
+
+    def forget_last_write(self) -> None:
+        """Begin anew, so that an earlier write's id is not taken for the next one's."""
+        self._of_thread.last_write = ""
 
     def close(self) -> None:
         """Close the connections."""
@@ -133,6 +143,8 @@ class BusinessCentralWire:
                     first_contact=not self._answered,
                 ) from error
         self._answered = True
+        if call.is_write:
+            self._of_thread.last_write = faults.request_id_of(response.headers)
         return response
 
     def _count(self, method: str, kind: str) -> None:

@@ -406,6 +406,7 @@ def _attempt(
                 )
             tx.mark_sent(intents[0].id, systems.clock.now())
 
+    systems.business_central.wire.forget_last_write()
     try:
         written = write.send(on_send)
     except (OutcomeUnknown, ContractError) as fault:
@@ -491,6 +492,7 @@ def _finish(
             outcome="adopted" if written.adopted else "done",
             before=write.before,
             after=write.payload,
+            request_id="" if written.adopted else systems.business_central.wire.last_write,
         )
         if record.state in (State.PARKED, State.WAITING):
             audit_decision(tx, systems, record)
