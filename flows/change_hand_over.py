@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flows.catalog_alignment import align_catalog
 from flows.customer_ingestion import ingest_customers
+from flows.invoice_posting import post_draft_invoices
 from flows.order_ingestion import ingest_orders
 from flows.status_write_back import write_back_status
 from ml_connector.changes.hand_over import Due
@@ -23,6 +24,8 @@ async def hand_over_changes(connection: str, work: Due) -> list[PhaseResult]:
         results.append(await settle(ingest_customers(connection, only="changed")))
     if work.orders or results:
         results.append(await settle(ingest_orders(connection, only="changed")))
+    if work.drafts:
+        results.append(await settle(post_draft_invoices(connection)))
     if work.status:
-        results.append(await settle(write_back_status(connection)))
+        results.append(await settle(write_back_status(connection, only="changed")))
     return results

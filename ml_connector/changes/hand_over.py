@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ml_connector.changes.feed_names import SALESFORCE
+from ml_connector.changes.notification_feed import drafts_notified, has_news, take_notifications
 from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.errors import TransientError
 from ml_connector.exchange import catalog, contacts, customers, orders, status
@@ -42,13 +43,14 @@ _READ_AT = "lists_read_at"
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What has work: kinds of records with something to decide, and orders with news from BC."""
+    """What has work: kinds of records to decide on, news from BC, drafts that may be posted."""
 
     items: bool
     customers: bool
     contacts: bool
     orders: bool
     status: bool
+    drafts: bool = False
 
     @property
     def anything(self) -> bool:
@@ -69,7 +71,8 @@ def due(systems: Systems) -> Due:
         customers=has("Account", Kind.CUSTOMER),
         contacts=systems.policy.customers.contacts and has("Contact", Kind.CONTACT),
         orders=has("Order", Kind.ORDER),
-        status=bool(counts.get((SALESFORCE, status.STATUS_ENTITY))),
+        status=has_news(systems),
+        drafts=drafts_notified(systems),
     )
 
 
@@ -218,11 +221,15 @@ def hand_over(systems: Systems) -> TransientError | None:
             contacts.write_contacts,
         )
     phase(Kind.ORDER, changed_orders(systems), orders.prepare_orders, orders.write_orders)
+    take_notifications(systems)
     news = systems.ledger.pending_ids(SALESFORCE, status.STATUS_ENTITY)
     for window in windows(news):
         status.prepare_status(systems, window)
     if news:
         faults.append(_fault(lambda: show(systems, Kind.ORDER)))
+    if status.accounts_are_due(systems):
+        status.account_status(systems)
+        faults.append(_fault(lambda: show(systems, Kind.CUSTOMER)))
     return next((fault for fault in faults if fault is not None), None)
 
 
