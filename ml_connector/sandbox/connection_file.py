@@ -19,6 +19,7 @@ def write_connection_file(
     business_central: dict[str, Any],
     *,
     single_currency: bool,
+    notification_url: str = "",
 ) -> Path:
     """Write connection.toml and its two secret files; paths in it are relative to it."""
     write_private(directory / "salesforce.secret", salesforce["client_secret"])
@@ -36,6 +37,7 @@ def write_connection_file(
         lines.append(f'pubsub_endpoint = "{salesforce["pubsub_endpoint"]}"')
     if single_currency:
         lines.append(f'currency = "{salesforce["currency"]}"')
+    notified = [f'notification_url = "{notification_url}"'] if notification_url else []
     lines += [
         'ca_file = "ca.pem"',
         "",
@@ -48,6 +50,7 @@ def write_connection_file(
         f'local_currency = "{business_central["local_currency"]}"',
         f'base_url = "{business_central["url"]}/v2.0"',
         f'authority = "{business_central["authority"]}"',
+        *notified,
         f"settle_seconds = {SETTLE_SECONDS}",
         'ca_file = "ca.pem"',
         "",

@@ -63,6 +63,9 @@ def make_parser() -> argparse.ArgumentParser:
         help='the metadata package deployed in the org, or "none"',
     )
     parser.add_argument("--latency", type=float, default=0.0, help="seconds added to each answer")
+    parser.add_argument(
+        "--notification-url", default="", help="the receiver's address in the connection file"
+    )
     parser.add_argument("--salesforce-port", type=int, default=0)
     parser.add_argument("--business-central-port", type=int, default=0)
     parser.add_argument("--admin-port", type=int, default=0)
@@ -239,11 +242,14 @@ class _Sandbox:
             org,
             company,
             single_currency=self._arguments.currency_mode == "single",
+            notification_url=self._arguments.notification_url,
         )
         return {
             "salesforce": org,
             "business_central": company,
             "ca_file": str(certificates.ca_file),
+            "certificate_file": str(certificates.cert_file),
+            "key_file": str(certificates.key_file),
             "connection_file": str(connection_file),
         }
 

@@ -1,0 +1,265 @@
+"""Subscriptions in the sandbox's company, with a receiver that the company really calls."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from pydantic import SecretStr
+
+from ml_connector.changes.notification_feed import has_news, take_notifications
+from ml_connector.changes.subscription_keeping import (
+    Ending,
+    Report,
+    keep_subscriptions,
+    report_json,
+)
+from ml_connector.configuration.connection_file import load_connection_file
+from ml_connector.configuration.settings import ConnectionSettings
+from ml_connector.exchange.notified import NOTIFIED_SETS
+from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.ledger import Ledger
+from ml_connector.receiver.app import Subscriber, build_receiver
+
+DOCUMENTED = tuple(each for each in NOTIFIED_SETS if each != "salesShipments")
+
+
+@dataclass
+class World:
+    """A connection with its receiver, and the company it subscribes in."""
+
+    sandbox: Any
+    settings: ConnectionSettings
+    stop: Callable[[], None]
+
+    def keep(self, **changes: Any) -> Report:
+        """Keep the subscriptions once, perhaps under other settings."""
+        settings = self.settings.model_copy(update=changes)
+        with Systems.open(settings) as systems:
+            return keep_subscriptions(systems)
+
+    def act(self, name: str, **arguments: Any) -> Any:
+        """Do something in the company."""
+        answer = self.sandbox.admin.post("/business-central/act", json={"act": name, **arguments})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def switch(self, **positions: Any) -> None:
+        """Turn switches of the company."""
+        answer = self.sandbox.admin.post("/business-central/switches", json=positions)
+        answer.raise_for_status()
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        """Return the living subscriptions."""
+        rows: list[dict[str, Any]] = self.sandbox.admin.get(
+            "/business-central/records/subscriptions"
+        ).json()
+        return rows
+
+    def pending(self) -> dict[tuple[str, str], int]:
+        """Return how many changes of BC wait in the inbox."""
+        with Ledger.open(self.settings.ledger_url_text()) as store:
+            counts = store.connection(self.settings.name).change_counts()
+        return {stream: n for stream, n in counts.items() if stream[0] == "business_central"}
+
+    def wait_for(self, holds: Callable[[], bool]) -> bool:
+        """Wait until something holds; tells whether it came."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if holds():
+                return True
+            time.sleep(0.05)
+        return False
+
+
+@pytest.fixture
+def world(running_sandbox: Any, tmp_path: Path) -> Iterator[World]:
+    """A connection to the sandbox whose receiver runs with the sandbox's certificate."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}/bc"
+    loaded = load_connection_file(Path(running_sandbox.line["connection_file"])).settings
+    settings = loaded.model_copy(
+        update={
+            "business_central": loaded.business_central.model_copy(
+                update={"notification_url": url, "settle_seconds": 0}
+            ),
+            "ledger_url": SecretStr(f"sqlite:///{tmp_path / 'ledger.db'}"),
+            "notification_client_state": SecretStr("a-random-state"),
+        }
+    )
+    store = Ledger.open(settings.ledger_url_text())
+    subscriber = Subscriber(
+        settings.business_central.company_id, settings.notification_client_state
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build_receiver(store, settings.name, subscriber),
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=1,
+            ssl_certfile=running_sandbox.line["certificate_file"],
+            ssl_keyfile=running_sandbox.line["key_file"],
+        )
+    )
+    thread = threading.Thread(
+        target=lambda: asyncio.run(server.serve([listener])), name="receiver", daemon=True
+    )
+    thread.start()
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join(20)
+
+    yield World(running_sandbox, settings, stop)
+    stop()
+    store.close()
+
+
+def test_what_is_missing_is_created_once(world: World) -> None:
+    """Every offered set is subscribed to with a proof; a second run only renews."""
+    report = world.keep()
+
+    assert sorted(report.sets(Ending.CREATED)) == sorted(DOCUMENTED)
+    assert report.plan.polled == ("salesShipments",)
+    assert {row["clientState"] for row in world.subscriptions()} == {"a-random-state"}
+    again = world.keep()
+    assert sorted(again.sets(Ending.RENEWED)) == sorted(DOCUMENTED)
+    assert len(world.subscriptions()) == len(DOCUMENTED)
+    assert world.pending() == {}
+    assert "a-random-state" not in str(report_json(again))
+
+
+def test_what_bc_offers_is_asked_at_run_time(world: World) -> None:
+    """A service that tells of shipments is subscribed for them as well."""
+    world.switch(webhook_more_sets=["salesShipments", "contacts"])
+
+    report = world.keep()
+
+    assert sorted(report.sets(Ending.CREATED)) == sorted(NOTIFIED_SETS)
+    assert report.plan.polled == ()
+
+
+def test_without_a_receiver_nothing_stands_and_it_is_said(world: World) -> None:
+    """Each refusal is reported; the feed is not called whole."""
+    world.stop()
+
+    report = world.keep()
+
+    assert sorted(report.sets(Ending.REFUSED)) == sorted(DOCUMENTED)
+    assert not report.is_complete
+    assert world.subscriptions() == []
+
+
+def test_a_renewal_counts_from_now(world: World) -> None:
+    """Renewed daily, no subscription ever reaches its third day."""
+    world.keep()
+    for _ in range(4):
+        world.sandbox.admin.post("/clock", json={"by_seconds": 86_000}).raise_for_status()
+        assert len(world.keep().sets(Ending.RENEWED)) == len(DOCUMENTED)
+
+    assert len(world.subscriptions()) == len(DOCUMENTED)
+
+
+@pytest.mark.parametrize("act", ["webhook_remove", "webhook_expire"])
+def test_what_vanished_is_made_anew_and_its_gap_read_again(world: World, act: str) -> None:
+    """The set is marked to be read as a whole, once."""
+    world.keep()
+    world.act(act, entity_set="salesOrders")
+
+    report = world.keep()
+
+    assert report.sets(Ending.RECREATED) == ["salesOrders"]
+    assert world.pending() == {("business_central", "salesOrders"): 1}
+    assert [gap["entity_set"] for gap in report_json(report)["gaps"]] == ["salesOrders"]
+    world.keep()
+    assert world.pending() == {("business_central", "salesOrders"): 1}
+
+
+def test_orphans_of_ours_go_and_others_stay(world: World) -> None:
+    """Ours at an old address goes; another app's at the same company stays untouched."""
+    world.keep()
+    base = f"/api/v2.0/companies({world.settings.business_central.company_id})"
+    old = world.act(
+        "webhook_add",
+        notification_url="https://old.example/bc",
+        resource=f"{base}/salesOrders",
+        client_state="a-random-state",
+    )
+    unwanted = world.act(
+        "webhook_add",
+        notification_url=world.settings.business_central.notification_url,
+        resource=f"{base}/vendors",
+        client_state="a-random-state",
+    )
+    theirs = world.act(
+        "webhook_add",
+        notification_url="https://another.example/",
+        resource=f"{base}/salesOrders",
+        client_state="somebody else's",
+    )
+
+    report = world.keep()
+
+    left = {row["subscriptionId"] for row in world.subscriptions()}
+    assert sorted(report.sets(Ending.DELETED)) == ["salesOrders", "vendors"]
+    assert not left & {old["subscriptionId"], unwanted["subscriptionId"]}
+    assert theirs["subscriptionId"] in left
+    assert report.plan.others == 1
+
+
+def test_a_new_proof_is_told_to_bc_and_the_gap_read_again(world: World) -> None:
+    """After a lost Block the old proof would be taken for forged, so nothing may be missing."""
+    world.keep()
+
+    world.keep(notification_client_state=SecretStr("another-state"))
+
+    assert {row["clientState"] for row in world.subscriptions()} == {"another-state"}
+    assert sum(world.pending().values()) == len(DOCUMENTED)
+
+
+def test_without_an_address_ours_are_removed(world: World) -> None:
+    """A connection that polls only leaves no subscription behind."""
+    world.keep()
+    central = world.settings.business_central.model_copy(update={"notification_url": ""})
+
+    report = world.keep(business_central=central)
+
+    assert world.subscriptions() == []
+    assert report.plan.polled == NOTIFIED_SETS
+
+
+def test_a_lost_answer_makes_no_second_subscription(world: World) -> None:
+    """A create whose answer is lost is found again, not repeated."""
+    world.switch(webhook_twice="allowed")
+    rule = {"method": "POST", "path": "subscriptions", "drop": "after", "times": 1}
+    world.sandbox.admin.post("/business-central/faults", json=rule).raise_for_status()
+
+    report = world.keep()
+
+    assert len(world.subscriptions()) == len(DOCUMENTED)
+    assert report.is_complete
+
+
+def test_a_change_in_bc_reaches_the_inbox(world: World) -> None:
+    """What BC tells is stored, taken by the flows, and taken once."""
+    world.switch(webhook_scale=0)
+    world.keep()
+    customer = world.sandbox.admin.get("/business-central/records/customers").json()[0]
+    world.act("edit", entity="customers", record=customer["id"], fields={"displayName": "New"})
+
+    assert world.wait_for(lambda: ("business_central", "customers") in world.pending())
+    with Systems.open(world.settings) as systems:
+        assert has_news(systems)
+        taken = take_notifications(systems)
+        assert (taken.notifications, taken.accounts) == (1, True)
+        assert take_notifications(systems).notifications == 0
+    assert world.pending() == {}
