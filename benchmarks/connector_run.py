@@ -52,6 +52,7 @@ def main() -> None:
         json.dumps(
             {
                 "seconds": round(seconds, 2),
+                "cpu_seconds": round(time.process_time(), 2),
                 "peak_mb": peak_megabytes(),
                 "exit_code": report.exit_code,
                 "by_kind": report.by_kind,

@@ -52,6 +52,7 @@ def split_street(street: str | None) -> tuple[str, str, str]:
     return wrapped(", ".join(parts), *STREET_LIMITS)
 
 
+@lru_cache(maxsize=4096)
 def _key(name: str) -> str:
     letters = unicodedata.normalize("NFKD", name.casefold().replace("&", " and "))
     plain = "".join(c if c.isalnum() else " " for c in letters if not unicodedata.combining(c))

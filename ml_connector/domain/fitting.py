@@ -17,6 +17,8 @@ def cleaned(text: str | None) -> str:
     """Return *text* on one line, without control characters and outer blanks; "" for none."""
     if not text:
         return ""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
     visible = "".join(c if c.isspace() or unicodedata.category(c) != "Cc" else "" for c in text)
     return _BLANKS.sub(" ", visible).strip()
 

@@ -29,8 +29,8 @@ from ml_connector.exchange.write_protocol import (
     audit_decision,
     claimed,
     enter_decision,
-    fresh_record,
     label,
+    new_record,
 )
 from ml_connector.ledger.records import Record
 from ml_connector.salesforce.client import RecordResult
@@ -220,14 +220,43 @@ def _send(
         results = systems.salesforce.upsert_records(target.sobject, target.external_id, bodies)
     else:
         results = systems.salesforce.update_records(target.sobject, bodies)
+    answers = list(zip(records, sent, results, strict=True))
+    done = [(record, fields) for record, fields, each in answers if _is_plain(each)]
+    _shown_together(systems, claims, done, result)
     lost: list[Record] = []
-    for record, fields, answer in zip(records, sent, results, strict=True):
+    for record, fields, answer in answers:
+        if _is_plain(answer):
+            continue
         try:
             if _settle(systems, claims, target, record, fields, answer, result):
                 lost.append(record)
         except StaleClaim:
             log.warning("%s: another worker took over; it will show it", label(record))
     return lost
+
+
+def _is_plain(answer: RecordResult) -> bool:
+    """Tell whether Salesforce did just what was asked; a creation is not what was asked."""
+    return answer.success and not answer.created
+
+
+def _shown_together(
+    systems: Systems,
+    claims: Claims,
+    done: Sequence[tuple[Record, dict[str, Any]]],
+    result: ShowResult,
+) -> None:
+    """Store in one transaction what Salesforce shows now, or one by one when one was taken over."""
+    before = [record.shown for record, _ in done]
+    try:
+        _shown(systems, claims, done, result)
+    except StaleClaim:
+        for (record, fields), shown in zip(done, before, strict=True):
+            record.shown, record.show_pending = shown, True
+            try:
+                _shown(systems, claims, [(record, fields)], result)
+            except StaleClaim:
+                log.warning("%s: another worker took over; it will show it", label(record))
 
 
 def _settle(
@@ -240,11 +269,8 @@ def _settle(
     result: ShowResult,
 ) -> bool:
     """Record one answer; returns True when Salesforce did not find the record."""
-    if answer.success and answer.created:
-        _undo_creation(systems, claims, target, record, answer, result)
-        return False
     if answer.success:
-        _shown(systems, claims, record, fields, result)
+        _undo_creation(systems, claims, target, record, answer, result)
         return False
     code = answer.errors[0].code if answer.errors else "UNKNOWN_EXCEPTION"
     text = "; ".join(f"{error.message} ({error.code})" for error in answer.errors)
@@ -264,32 +290,36 @@ def _settle(
 def _shown(
     systems: Systems,
     claims: Claims,
-    record: Record,
-    fields: Mapping[str, Any],
+    done: Sequence[tuple[Record, dict[str, Any]]],
     result: ShowResult,
 ) -> None:
-    before = {name: (record.shown or {}).get(name) for name in fields}
-    record.shown = {**(record.shown or {}), **fields}
-    record.show_pending = False
+    if not done:
+        return
     with systems.ledger.transaction() as tx:
-        tx.save(record, fence=claims.fence(record.key))
-        audit(
-            tx,
-            systems,
-            record,
-            direction=Direction.TO_SALESFORCE,
-            action="show",
-            rule="shown_differs",
-            outcome="done",
-            before=before,
-            after=fields,
-        )
-        status = status_record(systems, record)
-        if status is not None:
+        for record, fields in done:
+            before = {name: (record.shown or {}).get(name) for name in fields}
+            record.shown = {**(record.shown or {}), **fields}
+            record.show_pending = False
+            audit(
+                tx,
+                systems,
+                record,
+                direction=Direction.TO_SALESFORCE,
+                action="show",
+                rule="shown_differs",
+                outcome="done",
+                before=before,
+                after=fields,
+            )
+        records = [record for record, _ in done]
+        tx.save_all(records, fences={record.key: claims.fence(record.key) for record in records})
+        statuses = _status_records(systems, records)
+        for status in statuses:
             status.enter(State.WRITTEN, now=systems.clock.now())
-            tx.save(status)
-            _count(result, status)
-    result.written += 1
+        tx.save_all(statuses)
+    for status in statuses:
+        _count(result, status)
+    result.written += len(done)
 
 
 def _count(result: ShowResult, record: Record) -> None:
@@ -299,12 +329,21 @@ def _count(result: ShowResult, record: Record) -> None:
 
 def status_record(systems: Systems, record: Record) -> Record | None:
     """Return the status record of a linked order or customer; None for other kinds."""
-    if record.kind not in (Kind.ORDER, Kind.CUSTOMER) or not record.bc_id:
-        return None
-    status = fresh_record(systems, Kind.STATUS, record.key, record.salesforce_number)
-    status.salesforce_number = record.salesforce_number
-    status.bc_id, status.bc_number = record.bc_id, record.bc_number
-    return status
+    return next(iter(_status_records(systems, [record])), None)
+
+
+def _status_records(systems: Systems, records: Sequence[Record]) -> list[Record]:
+    """Return the status records of those of *records* that are linked orders or customers."""
+    linked = [each for each in records if each.kind in (Kind.ORDER, Kind.CUSTOMER) and each.bc_id]
+    known = systems.ledger.records(Kind.STATUS, [record.key for record in linked])
+    statuses: list[Record] = []
+    for record in linked:
+        number = record.salesforce_number
+        status = known.get(record.key) or new_record(systems, Kind.STATUS, record.key, number)
+        status.salesforce_number = number
+        status.bc_id, status.bc_number = record.bc_id, record.bc_number
+        statuses.append(status)
+    return statuses
 
 
 def _refused(

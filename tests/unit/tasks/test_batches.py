@@ -9,7 +9,15 @@ from ml_connector.domain.identifiers import Kind, State
 from ml_connector.errors import AuthenticationError, TransientError
 from ml_connector.exchange.outcome import Outcome, Planned
 from ml_connector.exchange.show import ShowResult
-from tasks.batches import DETAILS_KEPT, Batch, BatchesFailed, PhaseResult, batch_size, settle
+from tasks.batches import (
+    DETAILS_KEPT,
+    Batch,
+    BatchesFailed,
+    PhaseResult,
+    batch_size,
+    even_size,
+    settle,
+)
 
 
 def _outcome(state: State, key: str = "801000000000001AAA") -> Outcome:
@@ -39,6 +47,15 @@ def _plan(number: str) -> Planned:
 def test_batches_name_single_records_until_there_are_many(plans: int, keys: int, size: int) -> None:
     """One record per task run up to fifty, then about fifty task runs, at most 100 records each."""
     assert batch_size(plans, keys) == size
+
+
+@pytest.mark.parametrize(
+    ("plans", "largest", "size"),
+    [(0, 40, 40), (3, 1, 1), (50, 1, 1), (415, 40, 28), (500, 100, 100), (440, 56, 44)],
+)
+def test_all_lanes_end_a_window_together(plans: int, largest: int, size: int) -> None:
+    """No lane waits for a last few batches that did not fill a round."""
+    assert even_size(plans, largest, 5) == size
 
 
 def test_a_batch_of_one_is_named_by_its_number() -> None:
