@@ -82,6 +82,8 @@ class BusinessCentralWire:
         self._lock = threading.Lock()
         self._answered = False
         self._of_thread = threading.local()
+        self.read_only = False
+        """Set where nothing may be written: a write is refused before it is sent."""
 
     @property
     def last_write(self) -> str:
@@ -102,6 +104,8 @@ class BusinessCentralWire:
 
         Raises: what the fault table says; OutcomeUnknown when the answer to a write is lost.
         """
+        if self.read_only and call.is_write:
+            raise RuntimeError(f"{call.operation} would write where nothing may be written")
         token = self.auth.token()
         response = self._attempt(call, token)
         if response.status_code == 401:

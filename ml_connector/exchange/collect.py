@@ -46,6 +46,23 @@ def shown_fields(row: Mapping[str, Any], wanted: Collection[str]) -> dict[str, A
     return {name: value for name, value in row.items() if name.startswith("BC_") or name in wanted}
 
 
+def polled_ahead(systems: Systems, *feeds: str) -> None:
+    """Note that *feeds* were just polled: the next poll of each in this run is left out."""
+    ahead: set[str] = systems.remembered.get(_POLLED_AHEAD, set)
+    ahead.update(feeds)
+
+
+def _was_polled_ahead(systems: Systems, feed: str) -> bool:
+    ahead: set[str] = systems.remembered.get(_POLLED_AHEAD, set)
+    if feed not in ahead:
+        return False
+    ahead.discard(feed)
+    return True
+
+
+_POLLED_AHEAD = "polled_ahead"
+
+
 def poll_salesforce(
     systems: Systems,
     sobject: str,
@@ -60,6 +77,8 @@ def poll_salesforce(
     it is marked to be shown again.
     """
     feed = f"salesforce/{sobject}"
+    if _was_polled_ahead(systems, feed):
+        return
     began = systems.clock.now()
     for page in _pages_since(systems, sobject, fields, feed):
         again_when_stale(partial(_store_page, systems, (sobject, kind, feed), page, on_page))
@@ -224,6 +243,8 @@ def poll_bc(
     effects are stored; it moves the checkpoint.
     """
     feed = f"business_central/{entity_set}"
+    if _was_polled_ahead(systems, feed):
+        return [], lambda: None
     began = systems.clock.now()
     checkpoint = systems.ledger.checkpoint(feed)
     rows: list[dict[str, Any]] = []

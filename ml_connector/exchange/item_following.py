@@ -28,6 +28,9 @@ log = logging.getLogger("ml_connector")
 
 PAGE = 200
 
+FEED = "business_central/items/followed"
+"""How far the items were read for what the catalog takes over from them."""
+
 
 @dataclass(slots=True)
 class Followed:
@@ -49,8 +52,7 @@ def follow_items(systems: Systems) -> Followed:
     result = Followed()
     if not policy.create_products and policy.prices == "off":
         return result
-    feed = "business_central/items/followed"
-    checkpoint = systems.ledger.checkpoint(feed)
+    checkpoint = systems.ledger.checkpoint(FEED)
     start = checkpoint.confirmed_at if checkpoint else datetime(2000, 1, 1, tzinfo=UTC)
     since = (start - OVERLAP).astimezone(UTC)
     for page in systems.business_central.pages(
@@ -67,7 +69,7 @@ def follow_items(systems: Systems) -> Followed:
         if page:
             newest = parse_instant(page[-1]["lastModifiedDateTime"])
             with systems.ledger.transaction() as tx:
-                tx.move_checkpoint(feed, newest.isoformat(), newest)
+                tx.move_checkpoint(FEED, newest.isoformat(), newest)
     return result
 
 

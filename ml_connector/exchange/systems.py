@@ -20,20 +20,22 @@ from ml_connector.salesforce.client import SalesforceClient
 Value = TypeVar("Value")
 
 
-class _Remembered:
-    """Small reference lists read once per run (currencies, units, countries)."""
+class Remembered:
+    """What a run reads once (currencies, units, countries) or notes for its later phases."""
 
     def __init__(self) -> None:
         self._values: dict[str, object] = {}
         self._lock = Lock()
 
     def get(self, name: str, read: Callable[[], Value]) -> Value:
+        """Return what is known as *name*; read by *read* the first time."""
         with self._lock:
             if name not in self._values:
                 self._values[name] = read()
             return self._values[name]  # type: ignore[return-value]  # one reader per name
 
     def forget(self, name: str) -> None:
+        """Read *name* again the next time it is asked for."""
         with self._lock:
             self._values.pop(name, None)
 
@@ -54,7 +56,7 @@ class Systems:
     clock: Clock
     run: RunIds
     owner: str
-    remembered: _Remembered = field(default_factory=_Remembered)
+    remembered: Remembered = field(default_factory=Remembered)
 
     @classmethod
     def open(

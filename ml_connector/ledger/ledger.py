@@ -16,6 +16,7 @@ from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.ledger import (
     audit,
     claims,
+    copying,
     documents,
     inbox,
     intents,
@@ -208,6 +209,17 @@ class ConnectionLedger:
         A block inside another block of the same thread joins it.
         """
         return self._ledger.transaction(self._name)
+
+    def copy_to(self, target: Ledger) -> ConnectionLedger:
+        """Return a copy of this connection in the ledger *target*, which has no such rows yet.
+
+        The copy holds what decisions are made from, as it stood at one moment; neither audit nor
+        runs. Nothing stored in either reaches the other.
+        """
+        copy = target.connection(self._name)
+        with self._ledger.snapshot() as source, copy.transaction() as tx:
+            copying.copy_rows(source, tx.db, self._name)
+        return copy
 
     # records
 

@@ -62,12 +62,16 @@ class SalesforceWire:
         self._lock = threading.Lock()
         self._org: tuple[Session, Salesforce] | None = None
         self._answered = False
+        self.read_only = False
+        """Set where nothing may be written: a write is refused before it is sent."""
 
     def send(self, call: Call) -> Any:
         """Return the decoded answer of *call*; None when it has no body.
 
         Raises: what the fault table says; OutcomeUnknown when the answer to a write is lost.
         """
+        if self.read_only and call.is_write:
+            raise RuntimeError(f"{call.operation} would write where nothing may be written")
         response = self._answer(call)
         if response.status_code == 204:
             return None
