@@ -7,6 +7,7 @@ retried here but a call whose token had died and one that BC asked to repeat lat
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -245,7 +246,8 @@ class BusinessCentralClient:
     ) -> Iterator[dict[str, Any]]:
         """Yield each row once whose *field* is one of *values*, whatever their case.
 
-        *quote* is False for ids. At most 50 values a call; nothing is called without values.
+        *quote* is False for ids. At most 50 values a call, several calls at once; nothing is called
+        without values.
         A value that the field cannot hold (no id, or too long a text) finds and spoils nothing.
         """
         if quote:
@@ -256,16 +258,15 @@ class BusinessCentralClient:
         folded = {value.casefold() for value in wanted}
         fields = list(dict.fromkeys([*select, field])) if select else []
         seen: set[str] = set()
-        for chunk in self._filter_chunks(entity_set, field, wanted, quote, extra_filter):
-            for row in self._rows_with(
-                entity_set, field, chunk, quote, (fields, expand, extra_filter)
-            ):
-                key = str(row.get("id") or "")
-                if str(row.get(field) or "").strip().casefold() not in folded or key in seen:
-                    continue
-                if key:
-                    seen.add(key)
-                yield row
+        chunks = self._filter_chunks(entity_set, field, wanted, quote, extra_filter)
+        options = (fields, expand, extra_filter)
+        for row in self._rows_of_chunks(entity_set, field, list(chunks), quote, options):
+            key = str(row.get("id") or "")
+            if str(row.get(field) or "").strip().casefold() not in folded or key in seen:
+                continue
+            if key:
+                seen.add(key)
+            yield row
 
     def fetch(self, entity_set: str, id: str, *, expand: str = "") -> dict[str, Any]:  # noqa: A002
         """Return one record. Raises: RecordNotFound."""
@@ -434,6 +435,29 @@ class BusinessCentralClient:
 
     def _company_url(self, path: str) -> str:
         return f"{self._wire.root}/companies({self.company().id})/{path}"
+
+    def _rows_of_chunks(
+        self,
+        entity_set: str,
+        field: str,
+        chunks: Sequence[list[str]],
+        quoted: bool,
+        options: tuple[Sequence[str], str, str],
+    ) -> Iterator[dict[str, Any]]:
+        """Yield what the chunks find, in their order; several are asked for at once."""
+        if len(chunks) < 2:
+            for chunk in chunks:
+                yield from self._rows_with(entity_set, field, chunk, quoted, options)
+            return
+
+        def found(chunk: list[str]) -> list[dict[str, Any]]:
+            return list(self._rows_with(entity_set, field, chunk, quoted, options))
+
+        lanes = min(len(chunks), self.settings.max_in_flight)
+        with ThreadPoolExecutor(lanes, thread_name_prefix="look-up") as pool:
+            for start in range(0, len(chunks), lanes):
+                for rows in pool.map(found, chunks[start : start + lanes]):
+                    yield from rows
 
     def _rows_with(
         self,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -171,8 +173,11 @@ def test_an_unknown_set_is_a_matter_of_configuration(
         list(client.rows("customers(x)/contactsInformation"))
 
 
-def test_rows_are_found_by_values(client: BusinessCentralClient, tenant: Any) -> None:
+def test_rows_are_found_by_values(
+    client_of: ClientOf, settings: BusinessCentralSettings, tenant: Any
+) -> None:
     """Fifty values a call, each row once, and only rows that carry a value asked for."""
+    client = client_of(settings.model_copy(update={"max_in_flight": 1}))
     tenant.answers = [
         (
             200,
@@ -194,6 +199,27 @@ def test_rows_are_found_by_values(client: BusinessCentralClient, tenant: Any) ->
     assert [row["id"] for row in rows] == ["1", "3"]
     assert tenant.requests[0].url.params["$filter"].count(" or ") == 49
     assert tenant.requests[0].url.params["$select"] == "id,number"
+
+
+def test_look_ups_of_many_values_go_at_once_and_keep_their_order(
+    settings: BusinessCentralSettings, tenant: Any
+) -> None:
+    """Two calls are under way together; the rows come in the order of the values all the same."""
+    together = threading.Barrier(2, timeout=10)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "items" not in request.url.path:
+            response: httpx.Response = tenant(request)
+            return response
+        together.wait()
+        asked = re.findall(r"'(N\d+)'", request.url.params["$filter"])
+        return httpx.Response(200, json={"value": [{"id": n, "number": n} for n in asked]})
+
+    values = [f"N{number}" for number in range(200)]
+    with BusinessCentralClient(settings, transport=httpx.MockTransport(answer)) as client:
+        rows = list(client.find_by("items", "number", values))
+
+    assert [row["number"] for row in rows] == values
 
 
 def test_ids_are_found_unquoted_with_a_further_condition(
