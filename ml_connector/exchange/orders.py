@@ -216,12 +216,19 @@ def _plan_change(
     chain = window.chains.get(record.key, Chain())
     if record.sent is None:
         return Unchanged(record.bc_id, record.bc_number)
-    invoiced = any(
-        invoice.id in chain.posted and invoice.status != "Canceled" for invoice in chain.invoices
-    )
+    live = [
+        invoice.status != "Canceled" for invoice in chain.invoices if invoice.id in chain.posted
+    ]
     return plan_change(
         order,
-        HandedOver(record.bc_id, record.bc_number, record.sent, chain.order, invoiced),
+        HandedOver(
+            record.bc_id,
+            record.bc_number,
+            record.sent,
+            chain.order,
+            invoiced=any(live),
+            canceled=bool(live) and not any(live),
+        ),
         context=context,
         policy=systems.policy.orders,
         matches_condition=record.key in window.conditioned,

@@ -11,6 +11,7 @@ from ml_connector.billing.status import OrderChain, account_fields, account_noti
 from ml_connector.business_central.models import Customer, CustomerFinancialDetail, parse
 from ml_connector.configuration.fields import incoming
 from ml_connector.domain.causes import Cause
+from ml_connector.domain.decision import Park
 from ml_connector.domain.identifiers import Kind, State, folded
 from ml_connector.exchange.again import again_when_stale
 from ml_connector.exchange.chains import Chain, documents_of, read_chains
@@ -22,9 +23,12 @@ from ml_connector.exchange.collect import (
 )
 from ml_connector.exchange.show import express
 from ml_connector.exchange.systems import Systems
+from ml_connector.exchange.write_protocol import audit_decision, enter_decision, label
 from ml_connector.ledger.records import Document, Record
 
 log = logging.getLogger("ml_connector")
+
+_THROUGH = (State.WRITTEN, State.UNCHANGED)
 
 STATUS_ENTITY = "OrderStatus"
 """Inbox entity of orders whose BC documents moved."""
@@ -216,12 +220,26 @@ def _derive(systems: Systems, keys: Sequence[str]) -> int:
     with systems.ledger.transaction() as tx:
         for record in linked:
             chain = chains[record.key]
+            flagged = _flag_deleted(systems, record, chain)
             apply_chain(systems, record, chain)
             tx.save(record)
+            if flagged:
+                audit_decision(tx, systems, record)
             tx.save_documents(documents_of(record.key, chain))
             differing += record.show_pending
         tx.finish_changes("salesforce", STATUS_ENTITY, list(keys), up_to_id=up_to)
     return differing
+
+
+def _flag_deleted(systems: Systems, record: Record, chain: Chain) -> bool:
+    """Park an order that vanished from BC without ever being invoiced; tells whether it did."""
+    if chain.order is not None or chain.posted or record.state not in _THROUGH:
+        return False
+    message = (
+        f"{label(record)}: sales order {record.bc_number} was deleted in BC without being invoiced."
+    )
+    enter_decision(systems, record, Park(Cause.DELETED_IN_BC, message))
+    return True
 
 
 def apply_chain(systems: Systems, record: Record, chain: Chain) -> None:

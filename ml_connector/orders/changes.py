@@ -50,7 +50,7 @@ class HandedOver:
     """The link of an Order: what was agreed (`orders.mapping.agreed`) and what BC has now.
 
     `bc_order` is None when BC has no such order any more; `invoiced` tells that it has a live
-    invoice.
+    invoice, `canceled` that all its invoices were canceled.
     """
 
     bc_id: str
@@ -58,6 +58,7 @@ class HandedOver:
     base: Body
     bc_order: SalesOrder | None
     invoiced: bool = False
+    canceled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def plan_change(
     excluded = qualification(order, policy, matches_condition=matches_condition)
     if excluded is not None:
         return _withdrawn(order, handed, excluded)
-    if handed.bc_order is None and not handed.invoiced:
+    if handed.bc_order is None and not (handed.invoiced or handed.canceled):
         return Park(
             Cause.DELETED_IN_BC,
             f"{described(order)}: sales order {handed.bc_number} was deleted in BC without being "
@@ -156,7 +157,8 @@ def _compared(
         return unchanged
     bc_order = handed.bc_order
     if bc_order is None:
-        return _edited(order, handed, edits, "it is invoiced")
+        state = "invoiced" if handed.invoiced else "canceled"
+        return _edited(order, handed, edits, f"it is {state}")
     if _is_done(now, handed.base, bc_order):
         return Unchanged(handed.bc_id, handed.bc_number, "already_equal")
     refused = hindrance(order, context, policy)
