@@ -338,10 +338,15 @@ def _without_company(contact: Contact, account_state: State | None) -> Decision:
             Cause.ACCOUNT_EXCLUDED,
             f"{described_contact(contact)} belongs to Account {account_id}, which is no customer.",
         )
+    if account_state in (State.WRITTEN, State.UNCHANGED):
+        return Wait(
+            Cause.MISSING_COMPANY_CONTACT,
+            f"{described_contact(contact)} waits until the customer of Account {account_id} has a "
+            "company contact in BC.",
+        )
     return Wait(
         Cause.MISSING_CUSTOMER,
-        f"{described_contact(contact)} waits until Account {account_id} is a customer with a "
-        "company contact in BC.",
+        f"{described_contact(contact)} waits until Account {account_id} is a customer in BC.",
         (Need(Kind.CUSTOMER, account_id),),
     )
 

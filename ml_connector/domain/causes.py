@@ -17,6 +17,7 @@ class Cause(StrEnum):
     # waiting: released by itself when what is missing arrives
     MISSING_ITEM = "missing_item"
     MISSING_CUSTOMER = "missing_customer"
+    MISSING_COMPANY_CONTACT = "missing_company_contact"
     OUTCOME_UNKNOWN = "outcome_unknown"
     SERVICE_UNAVAILABLE = "service_unavailable"
     HELD_BY_OTHER_WORKER = "held_by_other_worker"
@@ -73,6 +74,7 @@ _S, _F, _I = Owner.SALES, Owner.FINANCE, Owner.IT
 CATALOGUE: dict[Cause, CauseEntry] = {
     Cause.MISSING_ITEM: CauseEntry(_F, "Create the item in BC with the product's code as its number; the order goes through by itself."),
     Cause.MISSING_CUSTOMER: CauseEntry(_S, "Cure what keeps the Account from becoming a customer; the record goes through by itself."),
+    Cause.MISSING_COMPANY_CONTACT: CauseEntry(_F, "Give the customer a company contact in BC (Marketing Setup, relation code of customers; then Create Contacts from Customers); the contact goes through by itself."),
     Cause.OUTCOME_UNKNOWN: CauseEntry(_I, "Nothing to do: the next run looks in BC before it writes again."),
     Cause.SERVICE_UNAVAILABLE: CauseEntry(_I, "Nothing to do: the next run tries again."),
     Cause.HELD_BY_OTHER_WORKER: CauseEntry(_I, "Nothing to do: another worker has the record in hand."),

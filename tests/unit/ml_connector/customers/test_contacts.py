@@ -65,6 +65,15 @@ def test_a_contact_follows_its_accounts_fate() -> None:
     assert unseen.cause is Cause.MISSING_CUSTOMER
 
 
+def test_a_contact_waits_for_the_company_contact_of_a_written_customer() -> None:
+    """The Account is a customer already: finance lacks a setting, sales has nothing to cure."""
+    decision = plan(company_contact_number=None, account_state=State.UNCHANGED)
+
+    assert isinstance(decision, Wait)
+    assert decision.cause is Cause.MISSING_COMPANY_CONTACT
+    assert decision.needs == ()
+
+
 def test_contacts_may_be_left_out() -> None:
     """By policy."""
     assert isinstance(plan(policy=CustomersPolicy(contacts=False)), Exclude)
