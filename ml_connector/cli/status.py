@@ -36,9 +36,11 @@ async def status_of(name: str) -> Result:
 
 
 def say_status(console: Console, document: dict[str, Any]) -> None:
-    """Print counts, the records that need someone, the feeds and the last run."""
+    """Print counts, what has to be cured and how much waits for it, the records, the feeds."""
     counts = document["counts"]
     console.print(", ".join(f"{counts.get(state, 0)} {state}" for state in STATES), highlight=False)
+    for group in document["groups"]:
+        console.print(f"{group['sentence']} ({group['owner']})", highlight=False, markup=False)
     if document["records"]:
         console.print(records_table(document["records"]))
     for feed in document["feeds"]:

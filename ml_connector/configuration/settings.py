@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from ml_connector.billing.policy import StatusPolicy
 from ml_connector.business_central.settings import BusinessCentralSettings
 from ml_connector.catalog.policy import CatalogPolicy
+from ml_connector.configuration.audit_policy import AuditPolicy
 from ml_connector.configuration.feeds_policy import FeedsPolicy
 from ml_connector.configuration.fields import FieldMapping
 from ml_connector.customers.policy import CustomersPolicy
@@ -42,6 +43,7 @@ class Policies(BaseModel):
     status: StatusPolicy = StatusPolicy()
     guard: GuardPolicy = GuardPolicy()
     feeds: FeedsPolicy = FeedsPolicy()
+    audit: AuditPolicy = AuditPolicy()
     fields: tuple[FieldMapping, ...] = ()
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ from ml_connector.configuration.fields import incoming
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.identifiers import Kind, State, folded
 from ml_connector.errors import TransientError
+from ml_connector.exchange.audit_report import apply_retention
 from ml_connector.exchange.chains import Chain, DocumentSource, documents_of, read_chains
 from ml_connector.exchange.collect import mark_changed, shown_fields
 from ml_connector.exchange.company_copy import CompanyCopy
@@ -70,8 +71,9 @@ def reconcile(systems: Systems, *, heal: bool = True) -> Reconciliation:
     """Compare both sides as they are now and return every difference.
 
     Effect: with *heal*, Salesforce is made to show what BC says, and records whose change was
-    missed go into the inbox; an audit entry tells what was found. Cost: some dozen calls for a
-    hundred thousand pairs, and a few per pair that differs.
+    missed go into the inbox. An audit entry tells what was found; what the policy does not keep
+    longer is erased. Cost: some dozen calls for a hundred thousand pairs, and a few per pair that
+    differs.
     """
     report = Reconciliation(
         systems.settings.name, systems.run.flow_run_id, started_at=systems.clock.now()
@@ -87,6 +89,7 @@ def reconcile(systems: Systems, *, heal: bool = True) -> Reconciliation:
         _heal(systems, report)
     report.ended_at = systems.clock.now()
     _keep_evidence(systems, report)
+    apply_retention(systems)
     return report
 
 

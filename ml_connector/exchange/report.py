@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ml_connector.domain.identifiers import Kind, State
+from ml_connector.domain.identifiers import State
+from ml_connector.exchange.cause_groups import cause_groups
 from ml_connector.exchange.feed_report import feeds, instant_text
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record, Run
 
 __all__ = [
     "SyncReport",
-    "audit_of",
     "begin_run",
     "connection_status",
     "exit_code",
@@ -142,6 +142,7 @@ def connection_status(systems: Systems) -> dict[str, Any]:
     return {
         "connection": systems.settings.name,
         "counts": {str(state): counts[str(state)] for state in State},
+        "groups": [group.to_json() for group in cause_groups(systems)],
         "records": listed,
         "feeds": feeds(systems),
         "last_sync": None
@@ -153,44 +154,4 @@ def connection_status(systems: Systems) -> dict[str, Any]:
             "exit_code": last.exit_code,
             "counts": last.counts,
         },
-    }
-
-
-def audit_of(systems: Systems, text: str) -> dict[str, Any] | None:
-    """Return the `audit --json` document of the record that *text* names; None when none does.
-
-    *text* is a Salesforce id, an order, customer or item number, or a BC id or number.
-    """
-    found = systems.ledger.find(text)
-    if not found:
-        return None
-    order = list(Kind)
-    found.sort(key=lambda record: order.index(record.kind))
-    entries = sorted(
-        (
-            entry
-            for record in found
-            for entry in systems.ledger.audit_entries(record.kind, record.key)
-        ),
-        key=lambda entry: entry.sequence,
-    )
-    return {
-        "record": found[0].report(),
-        "entries": [
-            {
-                "at": instant_text(entry.at),
-                "direction": entry.direction,
-                "action": entry.action,
-                "before": entry.before,
-                "after": entry.after,
-                "rule": entry.rule,
-                "outcome": entry.outcome,
-                "flow_run_id": entry.flow_run_id,
-                "task_run_id": entry.task_run_id,
-                "request_id": entry.request_id,
-                "policy_version": entry.policy_version,
-                "sequence": entry.sequence,
-            }
-            for entry in entries
-        ],
     }

@@ -25,6 +25,7 @@ FLOWS = {
     "renew-subscriptions",
     "replay-records",
     "reconcile",
+    "audit-record",
 }
 
 BY_HAND = {"replay-records", "audit-record"}

@@ -1,0 +1,143 @@
+"""The audit as people ask for it: one record, one run, the proof, erasure and retention."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from ml_connector.domain.identifiers import Kind
+from ml_connector.exchange.feed_report import instant_text
+from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.records import AuditEntry
+
+
+def audit_of(systems: Systems, text: str) -> dict[str, Any] | None:
+    """Return the `audit --json` document of the record that *text* names; None when none does.
+
+    *text* is a Salesforce id, an order, customer or item number, or a BC id or number.
+    """
+    found = systems.ledger.find(text)
+    if not found:
+        return None
+    order = list(Kind)
+    found.sort(key=lambda record: order.index(record.kind))
+    entries = sorted(
+        (
+            entry
+            for record in found
+            for entry in systems.ledger.audit_entries(record.kind, record.key)
+        ),
+        key=lambda entry: entry.sequence,
+    )
+    return {"record": found[0].report(), "entries": [entry_json(entry) for entry in entries]}
+
+
+def entry_json(entry: AuditEntry) -> dict[str, Any]:
+    """Return one entry; before and after are null once they were erased."""
+    return {
+        "at": instant_text(entry.at),
+        "direction": entry.direction,
+        "action": entry.action,
+        "before": entry.before,
+        "after": entry.after,
+        "rule": entry.rule,
+        "outcome": entry.outcome,
+        "flow_run_id": entry.flow_run_id,
+        "task_run_id": entry.task_run_id,
+        "request_id": entry.request_id,
+        "policy_version": entry.policy_version,
+        "sequence": entry.sequence,
+    }
+
+
+def audit_of_run(systems: Systems, flow_run_id: str) -> dict[str, Any] | None:
+    """Return what one flow run decided and wrote, record by record; None when it did nothing.
+
+    Shape: `{run, records: [R], entries: [entry with kind, key, salesforce_id, bc_id]}`.
+    """
+    run = systems.ledger.run(flow_run_id)
+    entries = systems.ledger.audit_of_run(flow_run_id)
+    if run is None and not entries:
+        return None
+    keys: dict[Kind, list[str]] = {}
+    for entry in entries:
+        if entry.key:
+            keys.setdefault(entry.kind, []).append(entry.key)
+    records = [
+        record
+        for kind in Kind
+        for record in systems.ledger.records(kind, dict.fromkeys(keys.get(kind, ()))).values()
+    ]
+    return {
+        "run": {
+            "flow_run_id": flow_run_id,
+            "name": run.name if run else "",
+            "started_at": instant_text(run.started_at) if run else None,
+            "ended_at": instant_text(run.ended_at) if run else None,
+            "exit_code": run.exit_code if run else None,
+        },
+        "records": [record.report() for record in records],
+        "entries": [
+            {
+                "kind": str(entry.kind),
+                "key": entry.key,
+                "salesforce_id": entry.salesforce_id,
+                "bc_id": entry.bc_id,
+                **entry_json(entry),
+            }
+            for entry in entries
+        ],
+    }
+
+
+def verification(systems: Systems) -> dict[str, Any]:
+    """Return whether the chain of audit entries is whole.
+
+    `head` is the digest of the newest entry: kept elsewhere, it also shows when the end of the
+    chain was cut off.
+    """
+    result = systems.ledger.verify_audit()
+    return {
+        "connection": systems.settings.name,
+        "ok": result.ok,
+        "entries": result.entries,
+        "erased": result.erased,
+        "first_bad_sequence": result.first_bad_sequence,
+        "head": result.head,
+    }
+
+
+def erase(systems: Systems, text: str) -> dict[str, Any] | None:
+    """Erase what the ledger says about the person or company that *text* names; None when nobody.
+
+    Effect: contents of audit entries, intents and changes are gone for good; that something was
+    decided and written, when and by which rule stays, and the chain still verifies. The vendors'
+    records are not touched, and a record that stays there is known again when it changes.
+    """
+    found = systems.ledger.find(text)
+    if not found:
+        return None
+    with systems.ledger.transaction() as tx:
+        for record in found:
+            tx.erase(record.kind, record.key, systems.run)
+        for record in found:
+            now = systems.ledger.record(record.kind, record.key)
+            if now is not None and record.kind is not Kind.ORDER:
+                now.salesforce_number = ""  # a contact's or account's name where it has no number
+                tx.save(now)
+    return {
+        "connection": systems.settings.name,
+        "erased": [{"kind": str(record.kind), "key": record.key} for record in found],
+    }
+
+
+def apply_retention(systems: Systems) -> dict[str, int]:
+    """Erase and delete what the policy does not keep longer; returns how much that was."""
+    policy = systems.policy.audit
+    now = systems.clock.now()
+    with systems.ledger.transaction() as tx:
+        changes = tx.forget_finished_changes(now - timedelta(days=policy.inbox_days))
+        entries = 0
+        if policy.keep_days:
+            entries = tx.erase_audit_before(now - timedelta(days=policy.keep_days), systems.run)
+    return {"entries": entries, "changes": changes}

@@ -1,0 +1,182 @@
+"""The audit as people ask for it: a record's life, a run, the proof, erasure, retention."""
+
+import logging
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml_connector.domain.clock import FixedClock, SystemClock
+from ml_connector.domain.identifiers import Kind, State
+from ml_connector.exchange.audit_report import (
+    apply_retention,
+    audit_of,
+    audit_of_run,
+    erase,
+    verification,
+)
+from ml_connector.exchange.cause_groups import cause_groups
+from ml_connector.exchange.reconciliation import reconcile
+from ml_connector.exchange.report import connection_status
+from ml_connector.exchange.systems import Systems
+
+
+@pytest.fixture
+def synced(connected: Any) -> Any:
+    """A connection whose first sync is done."""
+    connected.sync()
+    return connected
+
+
+def handed_over(connected: Any) -> dict[str, Any]:
+    """Return one Order that BC has."""
+    return next(row for row in connected.salesforce("Order") if row.get("BC_Order_Id__c"))
+
+
+def test_a_record_is_found_by_every_name_it_has(synced: Any) -> None:
+    """Salesforce id, order number, BC number and BC id lead to the same life."""
+    order = handed_over(synced)
+    names = ("Id", "OrderNumber", "BC_Order_Number__c", "BC_Order_Id__c")
+
+    with Systems.open(synced.settings) as systems:
+        found = [audit_of(systems, order[name]) for name in names]
+
+    assert all(document == found[0] for document in found)
+    actions = [entry["action"] for entry in (found[0] or {})["entries"]]
+    assert actions[0] == "create"
+    assert "show" in actions
+
+
+def test_a_write_carries_the_services_request_id_and_its_run(connected: Any) -> None:
+    """From the entry one gets to BC's telemetry, and to the run."""
+    report = connected.sync()
+    order = handed_over(connected)
+
+    with Systems.open(connected.settings) as systems:
+        document = audit_of(systems, order["Id"])
+        run = audit_of_run(systems, report.flow_run_id)
+
+    assert document and run
+    (created,) = [entry for entry in document["entries"] if entry["action"] == "create"]
+    assert len(created["request_id"]) == 36
+    assert created["flow_run_id"] == report.flow_run_id
+    assert order["Id"] in {record["salesforce_id"] for record in run["records"]}
+    assert run["run"]["name"] == "sync"
+    ids = [entry["request_id"] for entry in run["entries"] if entry["request_id"]]
+    assert len(ids) == len(set(ids))
+
+
+def test_tampering_is_found(synced: Any, tmp_path: Path) -> None:
+    """An entry changed behind the connector's back is named."""
+    with Systems.open(synced.settings) as systems:
+        assert verification(systems)["ok"]
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        db.execute("UPDATE audit_entries SET outcome = 'refused' WHERE sequence = 3")
+
+    with Systems.open(synced.settings) as systems:
+        document = verification(systems)
+
+    assert (document["ok"], document["first_bad_sequence"]) == (False, 3)
+
+
+def test_a_person_can_be_erased_and_the_chain_still_verifies(synced: Any, tmp_path: Path) -> None:
+    """Name and mail of a contact are nowhere in the ledger's rows afterwards."""
+    contact = next(
+        row for row in synced.salesforce("Contact") if row.get("BC_Contact_Id__c") and row["Email"]
+    )
+    with Systems.open(synced.settings) as systems:
+        document = erase(systems, contact["Id"])
+        whole = verification(systems)
+
+    assert document is not None
+    assert {"kind": "contact", "key": contact["Id"]} in document["erased"]
+    assert whole["ok"]
+    assert whole["erased"] > 0
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        text = "\n".join(db.iterdump())
+    assert contact["Email"] not in text
+
+
+def test_retention_erases_what_is_older(synced: Any) -> None:
+    """The policy's days decide; by default entries are kept for good."""
+    later = FixedClock(SystemClock().now() + timedelta(days=100))
+    with Systems.open(synced.settings, clock=later) as systems:
+        assert apply_retention(systems)["entries"] == 0
+    short = synced.with_policy(audit={"keep_days": 30})
+    with Systems.open(short.settings, clock=later) as systems:
+        assert apply_retention(systems)["entries"] > 0
+        assert verification(systems)["ok"]
+
+
+def test_what_one_cure_releases_is_one_group(synced: Any) -> None:
+    """A blocked customer is one line that counts its orders."""
+    order = handed_over(synced)
+    (account,) = synced.salesforce("Account", Id=order["AccountId"])
+    number = account["BC_Customer_Number__c"]
+    synced.act("business-central", "block_customer", customer=number)
+    product = next(row for row in synced.salesforce("Product2") if row.get("BC_Item_Id__c"))
+    for _ in range(2):
+        synced.act(
+            "salesforce",
+            "create_order",
+            account=order["AccountId"],
+            lines=[{"product": product["ProductCode"], "quantity": 1}],
+            activate=True,
+        )
+    synced.sync()
+
+    with Systems.open(synced.settings) as systems:
+        groups = {group.sentence: group for group in cause_groups(systems)}
+        document = connection_status(systems)
+
+    assert groups[f"customer {number} is blocked: 2 orders"].owner == "finance"
+    assert sum(group["count"] for group in document["groups"]) == (
+        document["counts"]["waiting"] + document["counts"]["parked"]
+    )
+
+
+def test_no_secret_of_the_run_is_in_anything_it_wrote(
+    connected: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither secrets nor tokens are in the ledger's files, the logs, or what commands print."""
+    caplog.set_level(logging.DEBUG)
+    connected.fault("salesforce", path="query", status=401, times=1)
+    report = connected.sync()
+    with Systems.open(connected.settings) as systems:
+        secrets = {
+            connected.settings.salesforce.client_secret.get_secret_value(),
+            connected.settings.business_central.client_secret.get_secret_value(),
+            systems.salesforce.auth.session().token,
+            systems.business_central.auth.token().secret,
+            *systems.salesforce.auth.secrets(),
+            *systems.business_central.auth.secrets(),
+        }
+        printed = [str(report.to_json()), str(connection_status(systems))]
+        printed += [
+            str(audit_of(systems, record.key))
+            for page in systems.ledger.iterate(kind=Kind.ORDER, states=tuple(State))
+            for record in page
+        ]
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    written += [text.encode() for text in (*printed, caplog.text)]
+
+    assert all(len(secret) > 7 for secret in secrets)
+    assert len(written) > 3
+    for secret in secrets:
+        assert not [text for text in written if secret.encode() in text]
+
+
+def test_a_reconciliation_leaves_no_copy_behind(
+    synced: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file both sides were copied into is deleted."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+
+    with Systems.open(synced.settings) as systems:
+        reconcile(systems)
+
+    assert list(folder.iterdir()) == []
