@@ -53,7 +53,7 @@ from ml_connector.exchange.write_protocol import (
     write_once,
 )
 from ml_connector.ledger.records import Intent, Record
-from ml_connector.orders.changes import HandedOver, plan_change
+from ml_connector.orders.changes import HandedOver, filled_in, plan_change
 from ml_connector.orders.mapping import (
     LINES,
     ItemFacts,
@@ -228,6 +228,7 @@ def _plan_change(
             chain.order,
             invoiced=any(live),
             canceled=bool(live) and not any(live),
+            given=record.facts.get("filled_in") or {},
         ),
         context=context,
         policy=systems.policy.orders,
@@ -521,6 +522,7 @@ def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], No
         record.reference = str(record.facts["reference"])
         record.sent = agreed(order, context, systems.policy.orders)
         bc_order: SalesOrder | None = written.answer
+        record.facts["filled_in"] = filled_in(bc_order) if bc_order else {}
         if bc_order is None or not bc_order.lines_were_read:
             record.facts["compare_pending"] = True
             express(record)

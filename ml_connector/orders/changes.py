@@ -7,12 +7,12 @@ Salesforce's changes follow only into an order that BC has not touched.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from ml_connector.business_central.models import SalesOrder, SalesOrderLine
+from ml_connector.business_central.models import PROPERTIES, SalesOrder, SalesOrderLine
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Body, Exclude, Park, Unchanged, Update, Wait
 from ml_connector.domain.identifiers import folded
@@ -34,6 +34,8 @@ from ml_connector.salesforce.models import Order
 _FIXED = frozenset({"customerId", "currencyCode", "pricesIncludeTax"})
 """Header properties whose change would re-derive the whole order; a person has to decide."""
 
+_SHIP_TO = "shipTo"
+
 _NUMBERS = frozenset({"quantity", "unitPrice", "discountPercent"})
 _CODES = frozenset(
     {
@@ -50,7 +52,8 @@ class HandedOver:
     """The link of an Order: what was agreed (`orders.mapping.agreed`) and what BC has now.
 
     `bc_order` is None when BC has no such order any more; `invoiced` tells that it has a live
-    invoice, `canceled` that all its invoices were canceled.
+    invoice, `canceled` that all its invoices were canceled. `given` is what BC filled in itself at
+    hand-over (`filled_in`); without it nothing is known about such values.
     """
 
     bc_id: str
@@ -59,6 +62,7 @@ class HandedOver:
     bc_order: SalesOrder | None
     invoiced: bool = False
     canceled: bool = False
+    given: Body = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,13 @@ class _Edit:
             f"{self.label} was {_shown(self.agreed)} at hand-over, is {_shown(self.salesforce)} in "
             f"Salesforce and {_shown(self.business_central)} in BC"
         )
+
+
+def filled_in(bc_order: SalesOrder) -> dict[str, str]:
+    """Return the address that BC has for the order: its own when the hand-over named none."""
+    names = (name for name in PROPERTIES[SalesOrder] if name.startswith(_SHIP_TO))
+    values = ((name, _value(bc_order, name)) for name in names)
+    return {name: value for name, value in values if value}
 
 
 def plan_change(
@@ -164,7 +175,7 @@ def _compared(
     refused = hindrance(order, context, policy)
     if refused is not None:
         return refused
-    reason = _untouchable(now, handed.base, bc_order)
+    reason = _untouchable(now, handed, bc_order)
     if reason:
         return _edited(order, handed, edits, reason)
     return _update(now, handed.base, bc_order)
@@ -270,8 +281,9 @@ def _lines_equal(lines: Sequence[Body], bc_order: SalesOrder) -> bool:
     )
 
 
-def _untouchable(now: Body, base: Body, bc_order: SalesOrder) -> str:
+def _untouchable(now: Body, handed: HandedOver, bc_order: SalesOrder) -> str:
     """Return why BC's order must not be changed, "" when it may be."""
+    base = handed.base
     if bc_order.status != "Draft":
         state = "released" if bc_order.status == "Open" else bc_order.status.lower()
         return f"it is {state}"
@@ -282,7 +294,8 @@ def _untouchable(now: Body, base: Body, bc_order: SalesOrder) -> str:
         return "customer and currency of a written order are fixed"
     if any(value is None for value in header.values()):
         return "a value that was removed cannot be taken out of it"
-    if any(not _same(name, base.get(name), _header_value(bc_order, name)) for name in header):
+    known = {**handed.given, **_header(base)}
+    if any(not _same(name, known.get(name), _header_value(bc_order, name)) for name in header):
         return "it was edited in BC"
     lines_changed = list(now[ITEM_IDS]) != list(base.get(ITEM_IDS) or []) or any(
         _changed_line(line, before)
@@ -334,9 +347,9 @@ def _line_before(bc_line: SalesOrderLine, names: Sequence[str] | Body) -> dict[s
 
 
 def _value(model: SalesOrder | SalesOrderLine, name: str) -> Any:
-    for field, info in type(model).model_fields.items():
+    for attribute, info in type(model).model_fields.items():
         if info.alias == name:
-            value = getattr(model, field)
+            value = getattr(model, attribute)
             return value.isoformat() if isinstance(value, date) else value
     return None
 
