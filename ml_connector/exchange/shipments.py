@@ -17,7 +17,8 @@ from ml_connector.errors import (
     RecordNotFound,
     TransientError,
 )
-from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.collect import mark_changed, unanswered
+from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.status import STATUS_ENTITY
 from ml_connector.exchange.systems import Systems
@@ -40,7 +41,7 @@ def collect_unposted_orders(systems: Systems) -> list[str]:
     """
     if systems.policy.invoices.posting != "ship_and_invoice":
         return []
-    return [
+    unposted = [
         record.key
         for page in systems.ledger.iterate(
             kind=Kind.ORDER, linked=True, settled=False, states=(State.WRITTEN, State.UNCHANGED)
@@ -48,12 +49,16 @@ def collect_unposted_orders(systems: Systems) -> list[str]:
         for record in page
         if not record.facts.get("gone")
     ]
+    lost = systems.ledger.records_by_bc_id(Kind.ORDER, unanswered(systems, Kind.INVOICE))
+    unposted += [record.key for records in lost.values() for record in records]
+    return list(dict.fromkeys(unposted))
 
 
 def prepare_shipments(systems: Systems, keys: Sequence[str]) -> Prepared:
     """Read the orders of *keys* and plan the posting of those with something left."""
     records = systems.ledger.records(Kind.ORDER, keys)
     by_id = {record.bc_id.lower(): record for record in records.values()}
+    _settle_lost(systems, by_id)
     plans = [
         Planned(
             kind=Kind.INVOICE,
@@ -72,6 +77,28 @@ def prepare_shipments(systems: Systems, keys: Sequence[str]) -> Prepared:
         if plan_shipment(order, total_differs=False, policy=systems.policy.invoices)
     ]
     return Prepared(tuple(plans))
+
+
+def _settle_lost(systems: Systems, orders: Mapping[str, Record]) -> None:
+    """Close the postings that came through although their answers are lost.
+
+    An order that is invoiced in full vanishes, so nothing would ask for it again.
+    """
+
+    def look(intent: Intent, _: Mapping[str, Any] | None) -> Written | None:
+        number = orders[intent.key].bc_number
+        found = _posted_since(systems, intent.key, number, intent.payload)
+        return found if isinstance(found, Written) else None
+
+    def complete(record: Record, _: Intent) -> None:
+        order = orders[record.key]
+        record.salesforce_id, record.salesforce_number = (
+            order.salesforce_id,
+            order.salesforce_number,
+        )
+        mark_changed(systems, STATUS_ENTITY, [order.key], "posted")
+
+    settle_lost_writes(systems, Kind.INVOICE, list(orders), look, complete)
 
 
 def ship_and_invoice(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
@@ -129,21 +156,34 @@ def _read(systems: Systems, order_id: str) -> SalesOrder | None:
     return parse(SalesOrder, row)
 
 
-def _posted(systems: Systems, planned: SalesOrder, now: SalesOrder | None) -> Written:
+def _posted(systems: Systems, order_id: str, number: str, now: SalesOrder | None) -> Written:
     """Return the posting as done: the order as it is now, or the invoice it became.
 
     Raises: RecordNotFound when the order is gone and no invoice came of it.
     """
     if now is not None:
         return Written(now.id, now.number, now)
-    found = systems.business_central.find_by("salesInvoices", "orderId", [planned.id], quote=False)
+    found = systems.business_central.find_by("salesInvoices", "orderId", [order_id], quote=False)
     for row in found:
-        return Written(planned.id, planned.number, parse(SalesInvoice, row))
+        return Written(order_id, number, parse(SalesInvoice, row))
     raise RecordNotFound(
-        f"sales order {planned.number} is gone without an invoice",
+        f"sales order {number} is gone without an invoice",
         system="business_central",
-        record_id=planned.id,
+        record_id=order_id,
     )
+
+
+def _posted_since(
+    systems: Systems, order_id: str, number: str, before: Mapping[str, Any]
+) -> Written | Park | None:
+    """Return what was posted since the order's quantities were *before*; None when nothing was."""
+    now = _read(systems, order_id)
+    if now is not None and not _moved(_quantities(now), before):
+        return None
+    try:
+        return _posted(systems, order_id, number, now)
+    except RecordNotFound as gone:
+        return Park(Cause.DELETED_IN_BC, f"{gone.message}.")
 
 
 def _posting(systems: Systems, plan: Planned) -> Write:
@@ -153,12 +193,12 @@ def _posting(systems: Systems, plan: Planned) -> Write:
     def send(on_send: Callable[[], None]) -> Written:
         now = _read(systems, planned.id)
         if now is None or _moved(_quantities(now), before):
-            return _posted(systems, planned, now)
+            return _posted(systems, planned.id, planned.number, now)
         systems.business_central.act(
             "salesOrders", planned.id, "shipAndInvoice", etag=now.etag, on_send=on_send
         )
         try:
-            return _posted(systems, planned, _read(systems, planned.id))
+            return _posted(systems, planned.id, planned.number, _read(systems, planned.id))
         except (TransientError, RecordNotFound) as lost:
             raise OutcomeUnknown(
                 f"the posting was accepted, reading it back failed: {lost.message}",
@@ -167,13 +207,7 @@ def _posting(systems: Systems, plan: Planned) -> Write:
             ) from lost
 
     def look(intent: Intent) -> Written | Park | None:
-        now = _read(systems, planned.id)
-        if now is not None and not _moved(_quantities(now), intent.payload):
-            return None
-        try:
-            return _posted(systems, planned, now)
-        except RecordNotFound as gone:
-            return Park(Cause.DELETED_IN_BC, f"{gone.message}.")
+        return _posted_since(systems, planned.id, planned.number, intent.payload)
 
     return Write(
         "ship_and_invoice",
