@@ -7,7 +7,7 @@ PACKAGES := ml_connector flows tasks blocks deployments
 SLOW_JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format lock postgres clean
+.PHONY: help install demo test test-fast check format docs lock postgres clean
 
 help: ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ check: install ## Format, lint, types, import contracts
 format: install ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: install ## Renew the reference pages that follow from the code
+	$(BIN)/python docs/generate.py
 
 lock: ## Renew requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
