@@ -29,6 +29,7 @@ from ml_connector.errors import (
     RecordNotFound,
     RecordRejected,
 )
+from ml_connector.exchange.feed_report import instant_text
 from ml_connector.exchange.notified import FEED, GAP, NOTIFIED_SETS, whole_set
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import KnownSubscription
@@ -340,14 +341,13 @@ def report_json(report: Report) -> dict[str, Any]:
     return {
         **{str(ending): report.sets(ending) for ending in Ending},
         "gaps": [
-            {"entity_set": each.entity_set, "since": each.gap_since.isoformat()}
+            {"entity_set": each.entity_set, "since": instant_text(each.gap_since)}
             for each in report.done
             if each.gap_since is not None and each.ending is not Ending.REFUSED
         ],
         "polled": list(report.plan.polled),
         "others": report.plan.others,
-        "expires_at": min(
-            (each.expires_at.isoformat() for each in report.done if each.expires_at is not None),
-            default=None,
+        "expires_at": instant_text(
+            min((each.expires_at for each in report.done if each.expires_at), default=None)
         ),
     }

@@ -46,6 +46,8 @@ def receive(
 
 
 async def _serve(name: str, where: Listening, out: TextIO, *, as_json: bool) -> Result:
+    from prefect.server.api.server import SubprocessASGIServer
+
     from blocks.connected_systems import load_connection
     from ml_connector.ledger.ledger import Ledger
     from ml_connector.receiver.app import build_receiver
@@ -53,6 +55,8 @@ async def _serve(name: str, where: Listening, out: TextIO, *, as_json: bool) -> 
 
     check_certificate(where)
     settings = await load_connection(name)
+    # A server that was started to read the Blocks is of no more use: the receiver starts nothing.
+    await asyncio.to_thread(SubprocessASGIServer().stop)
     subscriber = await asyncio.to_thread(_subscriber, settings)
     store = await asyncio.to_thread(Ledger.open, settings.ledger_url_text())
     with store:

@@ -87,7 +87,7 @@ async def serve(
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=2,
         limit_concurrency=MOST_CONNECTIONS,
         ws="none",
         ssl_certfile=where.certificate,
