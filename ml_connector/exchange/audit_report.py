@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from ml_connector.domain.identifiers import Kind
@@ -38,8 +40,8 @@ def entry_json(entry: AuditEntry) -> dict[str, Any]:
         "at": instant_text(entry.at),
         "direction": entry.direction,
         "action": entry.action,
-        "before": entry.before,
-        "after": entry.after,
+        "before": _numbers_as_text(entry.before),
+        "after": _numbers_as_text(entry.after),
         "rule": entry.rule,
         "outcome": entry.outcome,
         "flow_run_id": entry.flow_run_id,
@@ -48,6 +50,20 @@ def entry_json(entry: AuditEntry) -> dict[str, Any]:
         "policy_version": entry.policy_version,
         "sequence": entry.sequence,
     }
+
+
+def _numbers_as_text(content: Any) -> Any:
+    """Return *content* with every number as text: money is a string whether or not it has cents."""
+    match content:
+        case bool():
+            return content
+        case int() | Decimal():
+            return format(content, "f") if isinstance(content, Decimal) else str(content)
+        case Mapping():
+            return {name: _numbers_as_text(value) for name, value in content.items()}
+        case list() | tuple():
+            return [_numbers_as_text(value) for value in content]
+    return content
 
 
 def audit_of_run(systems: Systems, flow_run_id: str) -> dict[str, Any] | None:

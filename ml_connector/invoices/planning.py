@@ -130,11 +130,11 @@ def _misfit_of_lines(
         if not line.item_id or line.item_id not in left:
             return f"{name} is not on the order"
         if line.quantity <= 0:
-            return f"{name} has quantity {line.quantity}"
+            return f"{name} has quantity {line.quantity.normalize():f}"
         left[line.item_id] -= line.quantity
         if left[line.item_id] < 0:
             over = -left[line.item_id]
-            return f"{name} is {over} more than the order has left to invoice"
+            return f"{name} is {over.normalize():f} more than the order has left to invoice"
         highest = rounded(line.quantity * prices[line.item_id], scale)
         if line.net_amount > highest + _cent(scale):
             return f"{name} costs {line.net_amount} net, {highest} by the order"

@@ -32,6 +32,7 @@ from ml_connector.orders.mapping import (
     order_body,
     order_currency,
     order_reference,
+    plain,
     requested_date,
     sorted_items,
     unit_price,
@@ -224,7 +225,7 @@ def _line_hindrances(
     if item.quantity <= 0:
         yield Park(
             Cause.INVALID_QUANTITY,
-            f"{name} has quantity {item.quantity}; BC needs more than zero.",
+            f"{name} has quantity {plain(item.quantity)}; BC needs more than zero.",
             fields=("Quantity",),
         )
     if facts.blocked:

@@ -49,6 +49,19 @@ def test_a_record_is_found_by_every_name_it_has(synced: Any) -> None:
     assert "show" in actions
 
 
+def test_amounts_are_text_with_and_without_cents(synced: Any) -> None:
+    """A price of 100 is the text "100", as 9.99 is "9.99": readers need one type."""
+    with Systems.open(synced.settings) as systems:
+        document = audit_of(systems, handed_over(synced)["Id"])
+
+    assert document
+    (created,) = [entry for entry in document["entries"] if entry["action"] == "create"]
+    for line in created["after"]["salesOrderLines"]:
+        assert isinstance(line["unitPrice"], str)
+        assert isinstance(line["quantity"], str)
+    assert created["after"]["pricesIncludeTax"] is False
+
+
 def test_a_write_carries_the_services_request_id_and_its_run(connected: Any) -> None:
     """From the entry one gets to BC's telemetry, and to the run."""
     report = connected.sync()

@@ -151,6 +151,13 @@ def test_a_quantity_of_zero_or_less_parks(quantity: str) -> None:
     assert "line 1" in message
 
 
+def test_a_quantity_is_named_as_people_write_it() -> None:
+    """Salesforce says `0.0`; nobody ordered that."""
+    _, message = parked(plan(order(order_item(Quantity=Decimal("0.0")))))
+
+    assert "has quantity 0;" in message
+
+
 def test_an_item_blocked_after_it_was_quoted_parks() -> None:
     """The order waits for a person and names the item."""
     items = {PRODUCT_ID: ItemFacts(ITEM_ID, "1896-S", True, "PCS")}
