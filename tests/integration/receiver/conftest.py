@@ -7,7 +7,8 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 
+from ml_connector.changes.subscription_keeping import Report, keep_subscriptions
+from ml_connector.configuration.connection_file import load_connection_file
+from ml_connector.configuration.settings import ConnectionSettings
+from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.ledger import ConnectionLedger, Ledger
 from ml_connector.ledger.records import StoredChange
 from ml_connector.receiver.app import Subscriber, build_receiver
@@ -101,3 +106,103 @@ def running(application: Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+@dataclass
+class World:
+    """A connection with its receiver, and the company it subscribes in."""
+
+    sandbox: Any
+    settings: ConnectionSettings
+    stop: Callable[[], None]
+
+    def keep(self, **changes: Any) -> Report:
+        """Keep the subscriptions once, perhaps under other settings."""
+        settings = self.settings.model_copy(update=changes)
+        with Systems.open(settings) as systems:
+            return keep_subscriptions(systems)
+
+    def act(self, name: str, **arguments: Any) -> Any:
+        """Do something in the company."""
+        answer = self.sandbox.admin.post("/business-central/act", json={"act": name, **arguments})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def switch(self, **positions: Any) -> None:
+        """Turn switches of the company."""
+        answer = self.sandbox.admin.post("/business-central/switches", json=positions)
+        answer.raise_for_status()
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        """Return the living subscriptions."""
+        rows: list[dict[str, Any]] = self.sandbox.admin.get(
+            "/business-central/records/subscriptions"
+        ).json()
+        return rows
+
+    def pending(self) -> dict[tuple[str, str], int]:
+        """Return how many changes of BC wait in the inbox."""
+        with Ledger.open(self.settings.ledger_url_text()) as store:
+            counts = store.connection(self.settings.name).change_counts()
+        return {stream: n for stream, n in counts.items() if stream[0] == "business_central"}
+
+    def rows(self, system: str, entity: str, **where: str) -> list[dict[str, Any]]:
+        """Return stored rows of a system past permissions."""
+        answer = self.sandbox.admin.get(f"/{system}/records/{entity}", params=where)
+        answer.raise_for_status()
+        body = answer.json()
+        found: list[dict[str, Any]] = body["records"] if isinstance(body, dict) else body
+        return [row for row in found if not row.get("IsDeleted")]
+
+    def wait_for(self, holds: Callable[[], bool], seconds: float = 10) -> bool:
+        """Wait until something holds; tells whether it came."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if holds():
+                return True
+            time.sleep(0.05)
+        return False
+
+
+@pytest.fixture
+def world(running_sandbox: Any, tmp_path: Path) -> Iterator[World]:
+    """A connection to the sandbox whose receiver runs with the sandbox's certificate."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}/bc"
+    loaded = load_connection_file(Path(running_sandbox.line["connection_file"])).settings
+    settings = loaded.model_copy(
+        update={
+            "business_central": loaded.business_central.model_copy(
+                update={"notification_url": url, "settle_seconds": 0}
+            ),
+            "ledger_url": SecretStr(f"sqlite:///{tmp_path / 'ledger.db'}"),
+            "notification_client_state": SecretStr("a-random-state"),
+        }
+    )
+    store = Ledger.open(settings.ledger_url_text())
+    subscriber = Subscriber(
+        settings.business_central.company_id, settings.notification_client_state
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build_receiver(store, settings.name, subscriber),
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=1,
+            ssl_certfile=running_sandbox.line["certificate_file"],
+            ssl_keyfile=running_sandbox.line["key_file"],
+        )
+    )
+    thread = threading.Thread(
+        target=lambda: asyncio.run(server.serve([listener])), name="receiver", daemon=True
+    )
+    thread.start()
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join(20)
+
+    yield World(running_sandbox, settings, stop)
+    stop()
+    store.close()

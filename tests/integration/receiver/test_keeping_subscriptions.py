@@ -2,126 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import pytest
-import uvicorn
 from pydantic import SecretStr
 
 from ml_connector.changes.notification_feed import has_news, take_notifications
-from ml_connector.changes.subscription_keeping import (
-    Ending,
-    Report,
-    keep_subscriptions,
-    report_json,
-)
-from ml_connector.configuration.connection_file import load_connection_file
-from ml_connector.configuration.settings import ConnectionSettings
+from ml_connector.changes.subscription_keeping import Ending, report_json
 from ml_connector.exchange.notified import NOTIFIED_SETS
 from ml_connector.exchange.systems import Systems
-from ml_connector.ledger.ledger import Ledger
-from ml_connector.receiver.app import Subscriber, build_receiver
+from tests.integration.receiver.conftest import World
 
 DOCUMENTED = tuple(each for each in NOTIFIED_SETS if each != "salesShipments")
-
-
-@dataclass
-class World:
-    """A connection with its receiver, and the company it subscribes in."""
-
-    sandbox: Any
-    settings: ConnectionSettings
-    stop: Callable[[], None]
-
-    def keep(self, **changes: Any) -> Report:
-        """Keep the subscriptions once, perhaps under other settings."""
-        settings = self.settings.model_copy(update=changes)
-        with Systems.open(settings) as systems:
-            return keep_subscriptions(systems)
-
-    def act(self, name: str, **arguments: Any) -> Any:
-        """Do something in the company."""
-        answer = self.sandbox.admin.post("/business-central/act", json={"act": name, **arguments})
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def switch(self, **positions: Any) -> None:
-        """Turn switches of the company."""
-        answer = self.sandbox.admin.post("/business-central/switches", json=positions)
-        answer.raise_for_status()
-
-    def subscriptions(self) -> list[dict[str, Any]]:
-        """Return the living subscriptions."""
-        rows: list[dict[str, Any]] = self.sandbox.admin.get(
-            "/business-central/records/subscriptions"
-        ).json()
-        return rows
-
-    def pending(self) -> dict[tuple[str, str], int]:
-        """Return how many changes of BC wait in the inbox."""
-        with Ledger.open(self.settings.ledger_url_text()) as store:
-            counts = store.connection(self.settings.name).change_counts()
-        return {stream: n for stream, n in counts.items() if stream[0] == "business_central"}
-
-    def wait_for(self, holds: Callable[[], bool]) -> bool:
-        """Wait until something holds; tells whether it came."""
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            if holds():
-                return True
-            time.sleep(0.05)
-        return False
-
-
-@pytest.fixture
-def world(running_sandbox: Any, tmp_path: Path) -> Iterator[World]:
-    """A connection to the sandbox whose receiver runs with the sandbox's certificate."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    url = f"https://127.0.0.1:{listener.getsockname()[1]}/bc"
-    loaded = load_connection_file(Path(running_sandbox.line["connection_file"])).settings
-    settings = loaded.model_copy(
-        update={
-            "business_central": loaded.business_central.model_copy(
-                update={"notification_url": url, "settle_seconds": 0}
-            ),
-            "ledger_url": SecretStr(f"sqlite:///{tmp_path / 'ledger.db'}"),
-            "notification_client_state": SecretStr("a-random-state"),
-        }
-    )
-    store = Ledger.open(settings.ledger_url_text())
-    subscriber = Subscriber(
-        settings.business_central.company_id, settings.notification_client_state
-    )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            build_receiver(store, settings.name, subscriber),
-            lifespan="off",
-            log_config=None,
-            timeout_graceful_shutdown=1,
-            ssl_certfile=running_sandbox.line["certificate_file"],
-            ssl_keyfile=running_sandbox.line["key_file"],
-        )
-    )
-    thread = threading.Thread(
-        target=lambda: asyncio.run(server.serve([listener])), name="receiver", daemon=True
-    )
-    thread.start()
-
-    def stop() -> None:
-        server.should_exit = True
-        thread.join(20)
-
-    yield World(running_sandbox, settings, stop)
-    stop()
-    store.close()
 
 
 def test_what_is_missing_is_created_once(world: World) -> None:
