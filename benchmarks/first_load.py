@@ -193,6 +193,7 @@ def medians(runs: list[Document]) -> Document:
         "fastest": times[0],
         "slowest": times[-1],
         "runs": len(runs),
+        "cpu_seconds": statistics.median(run["cpu_seconds"] for run in runs),
         "peak_mb": statistics.median(run["peak_mb"] for run in runs),
     }
 
@@ -290,6 +291,18 @@ def memory(folder: Path, args: argparse.Namespace) -> Document:
 # --- all of it ---
 
 
+def processor_seconds() -> list[int]:
+    """Return how long all processors spent in each state since the start of the machine."""
+    first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    return [int(each) for each in first.split()[1:]]
+
+
+def idle_share(before: list[int], after: list[int]) -> float:
+    """Return the share of processor time nobody used: near 0 the machine was the limit."""
+    spent = [now - then for now, then in zip(after, before, strict=True)]
+    return round((spent[3] + spent[4]) / max(sum(spent[:8]), 1), 3)
+
+
 def targets(found: Document) -> Document:
     """Return each figure that has a limit beside it."""
     limits: Document = {}
@@ -319,7 +332,7 @@ def main() -> None:
     """Measure and print; exit code 1 when a target is missed."""
     args = arguments()
     parts = args.only or list(PARTS)
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), processor_seconds()
     found: Document = {
         "machine": {
             "processors": len(os.sched_getaffinity(0)),
@@ -341,6 +354,7 @@ def main() -> None:
         if "memory" in parts:
             found["memory"] = memory(folder, args)
     found["targets"] = targets(found)
+    found["machine"]["idle_share"] = idle_share(before, processor_seconds())
     found["took_seconds"] = round(time.perf_counter() - begun)
     print(json.dumps(found, indent=2))
     sys.exit(0 if all(each["met"] for each in found["targets"].values()) else 1)

@@ -90,7 +90,7 @@ class MeasuredSandbox:
         text = source.read_text(encoding="utf-8")
         text = re.sub(r'"(file:)?([\w.]+\.(?:secret|pem))"', rf'"\1{source.parent}/\2"', text)
         text = re.sub(r"sqlite:///[^\"]+", f"sqlite:///{folder}/ledger.db", text)
-        text = re.sub(r'^name = ".*"', f'name = "run{self._runs}"', text, flags=re.MULTILINE)
+        text = re.sub(r'^name = ".*"', 'name = "first-load"', text, flags=re.MULTILINE)
         file = folder / "connection.toml"
         file.write_text(text, encoding="utf-8")
         return file
