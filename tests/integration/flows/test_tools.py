@@ -1,0 +1,129 @@
+"""Reconcile, replay and audit as flows, and that no run leaves a secret anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect import get_client
+
+from blocks.connected_systems import load_connection
+from flows.reconciliation import reconcile
+from flows.record_audit import audit_record
+from flows.record_replay import replay_records
+from flows.sync import sync
+from ml_connector.cli.audit import verification_of
+from ml_connector.errors import ConfigurationError, RecordNotFound
+from ml_connector.exchange.systems import Systems
+
+if TYPE_CHECKING:
+    from tests.conftest import RunningSandbox
+
+pytestmark = pytest.mark.slow
+
+
+async def _written_to_prefect() -> tuple[dict[str, str], str]:
+    """Return artifacts by key, and everything else a run left on the server, as one text."""
+    async with get_client() as client:
+        artifacts = await client.read_artifacts(limit=200)
+        runs = await client.read_flow_runs(limit=200)
+        tasks = await client.read_task_runs(limit=200)
+        logs = await client.read_logs(limit=200)
+    left = [each.model_dump_json() for each in (*artifacts, *runs, *tasks, *logs)]
+    return {str(each.key): str(each.data) for each in artifacts if each.key}, "\n".join(left)
+
+
+def _waiting(sandbox: RunningSandbox) -> dict[str, Any]:
+    rows = sandbox.admin.get("/salesforce/records/Order").json()
+    found = rows["records"] if isinstance(rows, dict) else rows
+    return next(row for row in found if row.get("BC_Sync_Status__c") == "Waiting")
+
+
+def test_reconcile_lists_what_differs_and_leaves_it_as_an_artifact(
+    connection: str, running_sandbox: RunningSandbox
+) -> None:
+    """The verdict, the sums and every difference stand in the Prefect UI."""
+    asyncio.run(sync(connection))
+
+    report = asyncio.run(reconcile(connection))
+
+    artifacts, _ = asyncio.run(_written_to_prefect())
+    text = artifacts[f"reconcile-{connection}"]
+    assert not report.agree
+    assert "The two sides differ." in text
+    assert str(_waiting(running_sandbox)["OrderNumber"]) in text
+    assert len(json.loads(json.dumps(report.to_json()))["differences"]) == len(report.findings)
+
+
+def test_replay_runs_causes_before_effects(
+    connection: str, running_sandbox: RunningSandbox
+) -> None:
+    """An order that waited for its item goes through with it."""
+    asyncio.run(sync(connection))
+    act = {"act": "create_item", "number": "PROTO-0", "displayName": "Prototype"}
+    running_sandbox.admin.post("/business-central/act", json=act).raise_for_status()
+
+    document = asyncio.run(replay_records(connection, cause="missing_item"))
+
+    kinds = [record["kind"] for record in document["records"]]
+    assert kinds == sorted(kinds, key=["item", "customer", "contact", "order"].index)
+    orders = [record for record in document["records"] if record["kind"] == "order"]
+    assert orders
+    assert {record["state"] for record in orders} == {"written"}
+
+
+def test_replay_refuses_a_selection_that_says_nothing(connection: str) -> None:
+    """A run without a choice fails before it touches anything."""
+    with pytest.raises(ConfigurationError):
+        asyncio.run(replay_records(connection))
+
+
+def test_the_audit_of_a_record_is_an_artifact_with_its_runs(
+    connection: str, running_sandbox: RunningSandbox
+) -> None:
+    """Each entry names the run that made it; an unknown record is said."""
+    report = asyncio.run(sync(connection))
+    number = _waiting(running_sandbox)["OrderNumber"]
+
+    document = asyncio.run(audit_record(connection, number))
+
+    artifacts, _ = asyncio.run(_written_to_prefect())
+    assert document["record"]["salesforce_number"] == number
+    assert f"# order {number}" in artifacts[f"audit-record-{connection}"]
+    runs = {entry["flow_run_id"] for entry in document["entries"]}
+    assert runs
+    assert all(run[:8] in artifacts[f"audit-record-{connection}"] for run in runs)
+    assert report.flow_run_id
+    with pytest.raises(RecordNotFound):
+        asyncio.run(audit_record(connection, "nobody"))
+    assert asyncio.run(verification_of(connection)).document["ok"]
+
+
+def test_no_run_leaves_a_secret_anywhere(connection: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Ledger, logs, run parameters, task runs and artifacts hold neither secrets nor tokens."""
+    caplog.set_level(logging.DEBUG, "ml_connector")
+    asyncio.run(sync(connection))
+    asyncio.run(reconcile(connection))
+    settings = asyncio.run(load_connection(connection))
+    with Systems.open(settings) as systems:
+        secrets = {
+            settings.salesforce.client_secret.get_secret_value(),
+            settings.business_central.client_secret.get_secret_value(),
+            systems.salesforce.auth.session().token,
+            systems.business_central.auth.token().secret,
+        }
+
+    _, left = asyncio.run(_written_to_prefect())
+
+    ledger = Path(settings.ledger_url_text().removeprefix("sqlite:///"))
+    files = [path for path in ledger.parent.glob(f"{ledger.name}*") if path.is_file()]
+    assert files
+    texts = [left.encode(), caplog.text.encode(), *(path.read_bytes() for path in files)]
+    assert len(left) > 1000
+    for secret in secrets:
+        assert len(secret) > 7
+        assert not [text for text in texts if secret.encode() in text]
