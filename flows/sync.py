@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 from prefect import flow
+from pydantic import Field
 
 from flows.catalog_alignment import align_catalog
 from flows.connection_check import check_connections
@@ -13,14 +15,20 @@ from flows.customer_ingestion import ingest_customers
 from flows.invoice_posting import post_draft_invoices
 from flows.order_ingestion import ingest_orders
 from flows.status_write_back import write_back_status
+from ml_connector.exchange.plan import Plan
 from ml_connector.exchange.report import SyncReport, begin_run, run_report
 from tasks.batches import PhaseResult, Scope, settle
 from tasks.open_systems import open_systems
+from tasks.plans import Drawn, guard_changes, plan_sync, publish_plan
 from tasks.run_artifacts import Summary, publish_summary
 
+Percent = Annotated[float, Field(ge=0, le=100)]
 
-@flow(name="sync", flow_run_name="sync {connection}")
-async def sync(connection: ConnectionName) -> SyncReport:
+
+@flow(name="sync", flow_run_name="sync {connection}", persist_result=False)
+async def sync(
+    connection: ConnectionName, plan: bool = False, allow_changes: Percent | None = None
+) -> SyncReport | Plan:
     """Bring customers, catalog, orders, invoices and status of one connection into agreement.
 
     Checks the connection, then runs catalog, customers, orders, invoices and status one after
@@ -28,12 +36,23 @@ async def sync(connection: ConnectionName) -> SyncReport:
     on. When a service fails for a while, the phases after it still do what they can, and the run
     fails at the end; retrying it writes only what is missing.
 
+    A run that would change more of what exists than the guard allows stops before it writes.
+
     Args:
         connection: Name of the connection, as saved by ml-connector connect.
+        plan: Write nothing; only show what a run would create, change, link, leave, and cost.
+        allow_changes: Percentage of linked records this one run may change, in place of the
+            guard's; 100 lets everything through.
     """
     async with open_systems(connection) as systems:
-        await asyncio.to_thread(begin_run, systems, "sync")
+        scope = Scope(systems)
         await check_connections(connection, depth="sign-in")
+        if plan:
+            drawn = await plan_sync(scope)
+            await publish_plan(scope, Drawn(drawn))
+            return drawn
+        await asyncio.to_thread(begin_run, systems, "sync")
+        await guard_changes(scope, allow_changes)
         titles = ["catalog", "customers", "orders", "invoices", "status"]
         results = [
             await settle(align_catalog(connection)),
@@ -43,6 +62,6 @@ async def sync(connection: ConnectionName) -> SyncReport:
             await settle(write_back_status(connection)),
         ]
         report = await asyncio.to_thread(run_report, systems, systems.run.flow_run_id)
-        await publish_summary(Scope(systems), "sync", titles, Summary(*results))
+        await publish_summary(scope, "sync", titles, Summary(*results))
         PhaseResult().joined(*results)
         return report

@@ -3,36 +3,107 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 
 from ml_connector.cli.arguments import Json, Name
 from ml_connector.cli.output import STUCK, Result, run_command
 from ml_connector.cli.record_tables import counts_table, records_table
-from ml_connector.errors import ConnectorError
+from ml_connector.cli.sync_plan import plan_connection, require_fresh_plan
+from ml_connector.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
     from ml_connector.exchange.report import SyncReport
 
 
-def sync(name: Name, as_json: Json = False) -> None:
+EVERYTHING = 100.0
+"""What a person has seen and applies is not stopped by the guard."""
+
+PlanOption = Annotated[
+    bool, typer.Option("--plan", help="Write nothing; show what a sync would do and cost.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="With --plan: save the plan, to be applied later."),
+]
+Apply = Annotated[
+    Path | None,
+    typer.Option(
+        "--apply", metavar="FILE", help="Do what a saved plan says, if it still holds; else stop."
+    ),
+]
+AllowChanges = Annotated[
+    float | None,
+    typer.Option(
+        "--allow-changes",
+        metavar="PERCENT",
+        min=0,
+        max=100,
+        help="Share of linked records this run may change, in place of the guard's.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How the run was asked for."""
+
+    plan: bool = False
+    out: Path | None = None
+    apply: Path | None = None
+    allow_changes: float | None = None
+
+    def require_sense(self) -> None:
+        """Refuse options that exclude each other. Raises: ConfigurationError code `options`."""
+        if self.apply is not None and self.plan:
+            wrong = "--plan and --apply exclude each other"
+        elif self.out is not None and not self.plan:
+            wrong = "--out needs --plan"
+        else:
+            return
+        raise ConfigurationError(
+            f"{wrong}.", code="options", remedy="See `ml-connector sync --help`."
+        )
+
+
+def sync(
+    name: Name,
+    plan: PlanOption = False,
+    out: Out = None,
+    apply: Apply = None,
+    allow_changes: AllowChanges = None,
+    as_json: Json = False,
+) -> None:
     """Bring the connection NAME into agreement once: catalog, customers, orders, invoices, status.
 
-    Exit code 0 when nothing waits or is parked, 1 when something does, 2 when it did not run.
+    Exit code 0 when nothing waits or is parked, 1 when something does, 2 when it did not run: also
+    when it would change too much, or a saved plan is stale. A plan always ends with 0.
     """
-    run_command(lambda: sync_connection(name), as_json=as_json)
+    asked = Asked(plan, out, apply, allow_changes)
+    run_command(lambda: sync_connection(name, asked), as_json=as_json)
 
 
-async def sync_connection(name: str) -> Result:
-    """Run the `sync` flow for the connection *name* and return its report.
+async def sync_connection(name: str, asked: Asked | None = None) -> Result:
+    """Run the `sync` flow for the connection *name* and return its report, or its plan.
 
     Raises: ConnectorError when the run could not begin or was ended by a fault that no record has.
     """
+    asked = asked or Asked()
+    asked.require_sense()
+    if asked.plan:
+        return await plan_connection(name, asked.out)
+    allowed = asked.allow_changes
+    if asked.apply is not None:
+        await require_fresh_plan(name, asked.apply)
+        allowed = EVERYTHING
     from flows.sync import sync as sync_flow
     from tasks.batches import BatchesFailed
 
-    state = await sync_flow(name, return_state=True)
+    state = await sync_flow(name, allow_changes=allowed, return_state=True)
     outcome: Any = await state.aresult(raise_on_failure=False)
     if isinstance(outcome, BatchesFailed):
         report = await _report_of(name, str(state.state_details.flow_run_id))

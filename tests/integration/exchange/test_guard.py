@@ -1,0 +1,124 @@
+"""The guard and saved plans: a run that would do more than was looked at stops before writing."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml_connector.errors import ConfigurationError, GuardTripped
+from ml_connector.exchange.plan import Plan, make_plan
+from ml_connector.exchange.plan_file import load_plan, require_fresh, save_plan
+from ml_connector.exchange.sync import run_sync
+from ml_connector.exchange.systems import Systems
+
+
+def edit_contacts(connected: Any, count: int) -> None:
+    """Give so many linked Contacts another title."""
+    linked = [row for row in connected.salesforce("Contact") if row.get("BC_Contact_Id__c")]
+    assert len(linked) >= count
+    for row in linked[:count]:
+        fields = {"Title": "Head of everything"}
+        connected.act("salesforce", "edit", sobject="Contact", record=row["Id"], fields=fields)
+
+
+def planned(connected: Any) -> Plan:
+    """Return the plan of a sync now."""
+    with Systems.open(connected.settings) as systems:
+        return make_plan(systems)
+
+
+def apply(connected: Any, saved: dict[str, Any]) -> None:
+    """Make sure that a saved plan still holds."""
+    with Systems.open(connected.settings) as systems:
+        require_fresh(systems, saved)
+
+
+def test_a_run_that_would_change_too_much_stops_before_writing(connected: Any) -> None:
+    """Sixty edited contacts are more than fifty and than five percent; the switch lets them in."""
+    connected.sync()
+    edit_contacts(connected, 60)
+    before = len(connected.writes())
+
+    with pytest.raises(GuardTripped) as caught:
+        connected.sync()
+
+    assert caught.value.code == "guard"
+    assert "60 of " in caught.value.message
+    assert "--allow-changes" in caught.value.remedy
+    assert len(connected.writes()) == before
+    plan = planned(connected)
+    assert plan.to_json()["guard"]["stops"]
+    report = run_sync(connected.settings, allow_changes=Decimal(100))
+    titles = [row["jobTitle"] for row in connected.business_central("contacts")]
+    assert titles.count("Head of everything") == 60
+    assert report.by_kind["contact"]["written"] == 60
+
+
+def test_fifty_changes_always_go_through(connected: Any) -> None:
+    """The first fifty changes are not judged by a share."""
+    connected.sync()
+    edit_contacts(connected, 50)
+
+    report = connected.sync()
+
+    assert report.by_kind["contact"]["written"] == 50
+
+
+def test_a_saved_plan_holds_until_something_changes(connected: Any, tmp_path: Path) -> None:
+    """Fresh it may be applied; after an edit on either side, or of the policy, it is stale."""
+    connected.sync()
+    edit_contacts(connected, 3)
+    file = tmp_path / "plan.json"
+    save_plan(planned(connected), file)
+    saved = load_plan(file, connected.settings.name)
+
+    apply(connected, saved)
+
+    assert json.loads(file.read_text(encoding="utf-8"))["plan"] is True
+    with pytest.raises(GuardTripped) as caught:
+        apply(connected.with_policy(guard={"changed_percent": "7"}), saved)
+    assert caught.value.code == "stale_plan"
+    contact = next(row for row in connected.salesforce("Contact") if row.get("BC_Contact_Id__c"))
+    edited = [row for row in connected.business_central("contacts") if row["type"] == "Person"]
+    row = next(each for each in edited if each["id"].lower() == contact["BC_Contact_Id__c"])
+    fields = {"jobTitle": "Somebody else"}
+    connected.act(
+        "business-central", "edit", entity="contacts", record=row["number"], fields=fields
+    )
+    with pytest.raises(GuardTripped) as caught:
+        apply(connected, saved)
+    assert caught.value.code == "stale_plan"
+
+
+def test_a_plan_is_stale_once_it_was_applied_or_something_new_came(
+    connected: Any, tmp_path: Path
+) -> None:
+    """What is done already, and what nobody has looked at, is not written by a plan."""
+    connected.sync()
+    edit_contacts(connected, 1)
+    file = tmp_path / "plan.json"
+    save_plan(planned(connected), file)
+    saved = load_plan(file, connected.settings.name)
+    edit_contacts(connected, 2)
+    with pytest.raises(GuardTripped) as new:
+        apply(connected, saved)
+    connected.sync()
+    with pytest.raises(GuardTripped) as done:
+        apply(connected, saved)
+
+    assert "is new" in new.value.message
+    assert "is dealt with already" in done.value.message
+
+
+def test_a_file_that_is_no_plan_is_refused(connected: Any, tmp_path: Path) -> None:
+    """The message names the file and what is wrong with it."""
+    file = tmp_path / "plan.json"
+    file.write_text("{}", encoding="utf-8")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_plan(file, connected.settings.name)
+
+    assert caught.value.code == "plan_file"
+    assert str(file) in caught.value.message

@@ -1,0 +1,71 @@
+"""The sync flow as a plan: the form's switch, the artifact, and nothing written."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prefect import get_client
+
+from flows.sync import sync
+from ml_connector.cli.sync import Asked, sync_connection
+from ml_connector.errors import ConfigurationError, GuardTripped
+
+if TYPE_CHECKING:
+    from tests.conftest import RunningSandbox
+
+pytestmark = pytest.mark.slow
+
+
+def _writes(sandbox: RunningSandbox) -> int:
+    systems = ("salesforce", "business-central")
+    return sum(len(sandbox.admin.get(f"/{system}/writes").json()) for system in systems)
+
+
+async def _artifacts() -> dict[str, str]:
+    async with get_client() as client:
+        found = await client.read_artifacts(limit=200)
+    return {str(artifact.key): str(artifact.data) for artifact in found if artifact.key}
+
+
+def test_a_plan_is_an_artifact_and_writes_nothing(
+    connection: str, running_sandbox: RunningSandbox
+) -> None:
+    """With the switch on, the run leaves counts, money and every change in the UI."""
+    before = _writes(running_sandbox)
+
+    plan = asyncio.run(sync(connection, plan=True))
+
+    artifacts = asyncio.run(_artifacts())
+    assert plan.actions["create"] > 100
+    assert "Nothing was written." in artifacts[f"plan-{connection}"]
+    assert "salesOrderLines" in artifacts[f"plan-{connection}-changes"]
+    assert _writes(running_sandbox) == before
+
+
+def test_a_saved_plan_is_applied_once(
+    connection: str, running_sandbox: RunningSandbox, tmp_path: Path
+) -> None:
+    """Plan, look, apply: the sync does it; the same plan is stale afterwards."""
+    file = tmp_path / "plan.json"
+    planned = asyncio.run(sync_connection(connection, Asked(plan=True, out=file)))
+
+    applied = asyncio.run(sync_connection(connection, Asked(apply=file)))
+    with pytest.raises(GuardTripped) as caught:
+        asyncio.run(sync_connection(connection, Asked(apply=file)))
+
+    assert (planned.exit_code, applied.exit_code) == (0, 1)
+    assert planned.document["plan"] is True
+    assert planned.document["counts"] == applied.document["counts"]
+    assert caught.value.code == "stale_plan"
+    assert _writes(running_sandbox) > 0
+
+
+def test_options_that_exclude_each_other_are_refused() -> None:
+    """A plan is not applied in the same breath, and nothing is saved without one."""
+    for asked in (Asked(plan=True, apply=Path("x")), Asked(out=Path("x"))):
+        with pytest.raises(ConfigurationError) as caught:
+            asked.require_sense()
+        assert caught.value.code == "options"
