@@ -1,0 +1,79 @@
+"""The ledger is gone: links are found again from External Ids and numbers, nothing is doubled."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def without_ledger(connected: Any, tmp_path: Path) -> Any:
+    """A connection whose first sync is done and whose ledger was deleted since."""
+    connected.sync()
+    for ending in ("", "-wal", "-shm"):
+        (tmp_path / f"ledger.db{ending}").unlink(missing_ok=True)
+    return connected
+
+
+def written_in_bc(connected: Any) -> list[str]:
+    """Return what the connector wrote in BC so far."""
+    return [
+        f"{entry['operation']} {entry['entity']}"
+        for entry in connected.writes()
+        if entry["system"].startswith("business")
+    ]
+
+
+def test_everything_is_linked_again_and_nothing_written(without_ledger: Any) -> None:
+    """A run without ledger writes nothing in BC, and shows what it showed before."""
+    before = written_in_bc(without_ledger)
+    shown = {row["Id"]: row.get("BC_Order_Id__c") for row in without_ledger.salesforce("Order")}
+
+    without_ledger.sync()
+
+    assert written_in_bc(without_ledger) == before
+    assert shown == {
+        row["Id"]: row.get("BC_Order_Id__c") for row in without_ledger.salesforce("Order")
+    }
+
+
+def test_an_order_that_was_deleted_in_bc_is_not_written_again(without_ledger: Any) -> None:
+    """It carries the id of a sales order that is gone: a person decides."""
+    order = next(row for row in without_ledger.salesforce("Order") if row.get("BC_Order_Id__c"))
+    without_ledger.act("business-central", "delete_order", order=order["BC_Order_Number__c"])
+
+    without_ledger.sync()
+
+    assert order["OrderNumber"] not in without_ledger.orders_by_reference()
+    (row,) = without_ledger.salesforce("Order", Id=order["Id"])
+    assert row["BC_Sync_Status__c"] == "Parked"
+
+
+def test_an_order_that_was_edited_in_bc_is_linked_by_its_external_id(without_ledger: Any) -> None:
+    """Other lines than in Salesforce do not make it another order; the difference is parked."""
+    order = next(row for row in without_ledger.salesforce("Order") if row.get("BC_Order_Id__c"))
+    number = order["BC_Order_Number__c"]
+    without_ledger.act(
+        "business-central", "edit_order_line", order=number, sequence=10000, fields={"quantity": 77}
+    )
+
+    without_ledger.sync()
+
+    (row,) = without_ledger.salesforce("Order", Id=order["Id"])
+    assert row["BC_Order_Id__c"] == order["BC_Order_Id__c"]
+    assert row["BC_Sync_Status__c"] == "Parked"
+    assert len(without_ledger.orders_by_reference()[order["OrderNumber"]]) == 1
+
+
+def test_an_invoiced_order_is_linked_by_its_invoices(without_ledger: Any) -> None:
+    """The sales order is gone, its posted invoice names it."""
+    order = next(row for row in without_ledger.salesforce("Order") if row.get("BC_Order_Id__c"))
+    number = order["BC_Order_Number__c"]
+    without_ledger.act("business-central", "ship_and_invoice", order=number)
+
+    without_ledger.sync()
+
+    (row,) = without_ledger.salesforce("Order", Id=order["Id"])
+    assert row["BC_Order_Status__c"] == "Invoiced"
+    assert row["BC_Order_Id__c"] == order["BC_Order_Id__c"]
+    assert order["OrderNumber"] not in without_ledger.orders_by_reference()
