@@ -46,9 +46,6 @@ ALLOWANCE_PAUSE = 300.0
 MOST_SESSIONS = 3
 """Fresh sessions refused one after another before the feed gives up."""
 
-_PORTION = MOST_OUTSTANDING // 2
-"""Demand is given in two halves, so that one is on its way while the other is stored."""
-
 
 class FeedState(StrEnum):
     """Where a feed stands, as `status` shows it."""
@@ -96,6 +93,8 @@ class EventFeed:
         self._failures = 0
         self._refused_sessions = 0
         self.state = FeedState.CONNECTING
+        self.failure: Exception | None = None
+        """What nobody expected to end the feed; None while it runs as it should."""
 
     # life
 
@@ -115,6 +114,9 @@ class EventFeed:
             log.warning("%s: another process runs this feed now", self._feed)
         except AuthenticationError as error:
             self._note(FeedState.STOPPED, error.code, f"{error} {error.remedy}")
+        except Exception as error:  # the outermost loop: whoever waits raises it
+            log.exception("%s: an unexpected error ended the feed", self._feed)
+            self.failure = error
         finally:
             if self.state is not FeedState.STOPPED:
                 self.state = FeedState.ENDED
@@ -149,8 +151,7 @@ class EventFeed:
         try:
             if self._stopping.is_set():
                 return
-            subscription.ask(_PORTION)
-            subscription.ask(_PORTION)
+            subscription.ask(MOST_OUTSTANDING)
             for batch in subscription.batches():
                 self._heard()
                 self._store(batch)

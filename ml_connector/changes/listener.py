@@ -59,7 +59,7 @@ class Listener:
         ]
         self._threads.append(threading.Thread(target=self._supervise, name="feeds", daemon=True))
         self._threads.append(threading.Thread(target=self._poll_holes, name="poll", daemon=True))
-        self._failure: ConnectorError | None = None
+        self._failure: Exception | None = None
 
     def __enter__(self) -> Listener:
         """Start; every object is polled once, since nobody listened before."""
@@ -90,12 +90,17 @@ class Listener:
     @property
     def is_over(self) -> bool:
         """Whether the lease was lost or nothing is left to listen to."""
-        return self._lease.is_lost or self._failure is not None
+        return self._lease.is_lost or self._ended_by() is not None
 
     def raise_failure(self) -> None:
         """Raise what ended the listener for good, such as refused credentials."""
-        if self._failure is not None:
-            raise self._failure
+        failure = self._ended_by()
+        if failure is not None:
+            raise failure
+
+    def _ended_by(self) -> Exception | None:
+        failures = [self._failure, *(feed.failure for feed in self.feeds)]
+        return next((each for each in failures if each is not None), None)
 
     def wait(self, seconds: float) -> bool:
         """Wait for changes that were stored since the last wait; False when none came in time."""
@@ -126,6 +131,13 @@ class Listener:
                 return
 
     def _poll_holes(self) -> None:
+        try:
+            self._poll_wanted()
+        except Exception as error:  # the outermost loop: whoever waits raises it
+            log.exception("an unexpected error ended the poll")
+            self._failure = error
+
+    def _poll_wanted(self) -> None:
         failures = 0
         while not self._stopping.wait(min(_LONGEST_POLL_PAUSE, _POLL_PAUSE * 2**failures) / 10):
             with self._wanted_lock:

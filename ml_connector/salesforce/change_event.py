@@ -19,6 +19,7 @@ HEADER = "ChangeEventHeader"
 GAP_PREFIX = "GAP_"
 OVERFLOW = "GAP_OVERFLOW"
 _CLIENT = "client="
+_EXPANSIONS_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class _Schema:
     header: Any
     fields: tuple[str, ...]
     nested: Mapping[int, tuple[str, ...]]
+    expanded: dict[tuple[str, ...], tuple[str, ...]]
+    """Names by bitmaps: most events of an object change the same few sets of fields."""
 
 
 class EventDecoder:
@@ -103,7 +106,7 @@ class EventDecoder:
         if source.tell() != len(event.payload):
             raise Undecodable("the payload is longer than its schema", _without_fields(found))
         try:
-            names = expand(found["changedFields"], schema.fields, schema.nested)
+            names = _names(schema, tuple(found["changedFields"]))
         except (ValueError, IndexError, KeyError) as error:
             raise Undecodable(
                 f"the changed fields cannot be told: {error}", _without_fields(found)
@@ -143,6 +146,15 @@ class EventDecoder:
         with self._lock:
             self._refused[schema_id] = reason
         return Undecodable(reason)
+
+
+def _names(schema: _Schema, bitmaps: tuple[str, ...]) -> tuple[str, ...]:
+    names = schema.expanded.get(bitmaps)
+    if names is None:
+        names = expand(bitmaps, schema.fields, schema.nested)
+        if len(schema.expanded) < _EXPANSIONS_KEPT:
+            schema.expanded[bitmaps] = names
+    return names
 
 
 def expand(
@@ -195,7 +207,7 @@ def _parse(text: str) -> _Schema:
         raise
     except Exception as error:  # a schema that is none, in any of the ways that can be
         raise Undecodable(f"its schema cannot be read ({type(error).__name__})") from error
-    return _Schema(whole, header, tuple(field["name"] for field in fields), nested)
+    return _Schema(whole, header, tuple(field["name"] for field in fields), nested, {})
 
 
 def _collect_records(node: Any, records: dict[str, Any]) -> None:
