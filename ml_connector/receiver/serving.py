@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ml_connector.errors import ConfigurationError
+from ml_connector.receiver.patience import PatientProtocol
 
 MOST_CONNECTIONS = 500
 """More are answered 503, upon which BC tries again later."""
@@ -80,6 +81,7 @@ async def serve(
     """Serve until SIGTERM or SIGINT, finishing what is under way; *ready* is called once up."""
     config = uvicorn.Config(
         application,
+        http=PatientProtocol,
         lifespan="off",
         log_config=None,
         log_level="warning",

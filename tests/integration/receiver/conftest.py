@@ -27,6 +27,7 @@ from ml_connector.ledger.ledger import ConnectionLedger, Ledger
 from ml_connector.ledger.records import StoredChange
 from ml_connector.receiver.app import Subscriber, build_receiver
 from ml_connector.receiver.metrics import Metrics
+from ml_connector.receiver.patience import PatientProtocol
 
 COMPANY = "824820a2-508c-ed11-aada-000d3a298ab3"
 STATE = "f3q8-a-random-state"
@@ -95,7 +96,9 @@ def running(application: Any) -> Iterator[str]:
     """Serve an application in a thread on a free port."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(application, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        application, http=PatientProtocol, lifespan="off", log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(
         target=lambda: asyncio.run(server.serve([listener])), name="receiver", daemon=True

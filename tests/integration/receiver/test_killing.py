@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,29 +13,8 @@ import httpx
 import pytest
 
 from ml_connector.ledger.ledger import Ledger
-from tests.integration.receiver.conftest import COMPANY, STATE, body_of, item
-
-PROGRAM = f"""
-import asyncio, json, sys
-from pydantic import SecretStr
-from ml_connector.ledger.ledger import Ledger
-from ml_connector.receiver.app import Subscriber, build_receiver
-from ml_connector.receiver.serving import Listening, open_listener, serve
-
-where = Listening("127.0.0.1", 0)
-listener = open_listener(where)
-store = Ledger.open(sys.argv[1])
-application = build_receiver(store, "acme", Subscriber("{COMPANY}", SecretStr("{STATE}")))
-ready = lambda: print(json.dumps(where.url(listener)), flush=True)
-asyncio.run(serve(application, where, listener, ready))
-"""
-
-
-def start(ledger_url: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a receiver as a process and return it with its address."""
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, ledger_url], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())
+from tests.integration.receiver.conftest import body_of, item
+from tests.integration.receiver.receiver_process import start
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
