@@ -39,6 +39,7 @@ from ml_connector.exchange.collect import (
     shown_fields,
 )
 from ml_connector.exchange.decided import Decided, store_decided
+from ml_connector.exchange.expressed import express
 from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.merges import (
     absorb_merged,
@@ -51,7 +52,6 @@ from ml_connector.exchange.order_filter import qualifying_order_condition
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import finish_plans, planned_record
 from ml_connector.exchange.reading import fields_of, ids_where, read_models
-from ml_connector.exchange.show import express
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
     Claims,

@@ -19,8 +19,8 @@ from ml_connector.domain.decision import (
 )
 from ml_connector.domain.identifiers import State
 from ml_connector.errors import StaleClaim
+from ml_connector.exchange.expressed import express
 from ml_connector.exchange.outcome import Outcome
-from ml_connector.exchange.show import express
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
     Direction,

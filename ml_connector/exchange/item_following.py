@@ -15,7 +15,7 @@ from ml_connector.catalog.prices import plan_price
 from ml_connector.domain.identifiers import Kind, State, eighteen, folded
 from ml_connector.errors import TransientError
 from ml_connector.exchange.collect import OVERLAP, parse_instant
-from ml_connector.exchange.show import express
+from ml_connector.exchange.expressed import express
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import Direction, audit, claimed, new_record
 from ml_connector.ledger.records import Record

@@ -12,7 +12,7 @@ from ml_connector.domain.decision import Candidate, Exclude, Park
 from ml_connector.domain.identifiers import Kind, eighteen, same_id
 from ml_connector.exchange.again import again_when_stale
 from ml_connector.exchange.collect import mark_changed
-from ml_connector.exchange.show import express
+from ml_connector.exchange.expressed import express
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
     Direction,

@@ -13,8 +13,8 @@ from ml_connector.domain.identifiers import Kind, State, folded, same_id
 from ml_connector.domain.money import ZERO, currency_scale, rounded, total
 from ml_connector.exchange.chains import Chain
 from ml_connector.exchange.collect import shown_fields
+from ml_connector.exchange.expressed import TARGETS, differences, express
 from ml_connector.exchange.findings import Finding, Side, finding
-from ml_connector.exchange.show import TARGETS, differences, express
 from ml_connector.exchange.status import apply_chain
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record

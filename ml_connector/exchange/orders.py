@@ -33,12 +33,12 @@ from ml_connector.exchange.chains import Chain, read_chains
 from ml_connector.exchange.collect import content_digest, due_keys, mark_changed, shown_fields
 from ml_connector.exchange.customers import poll_orders, read_customers
 from ml_connector.exchange.decided import Decided, store_decided
+from ml_connector.exchange.expressed import express
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import finish_plans, planned_record
 from ml_connector.exchange.reading import ids_where, read_orders
 from ml_connector.exchange.references import find_documents, not_of_others
 from ml_connector.exchange.relinking import partner_is_gone, relink, settle_lost_orders
-from ml_connector.exchange.show import express
 from ml_connector.exchange.status import STATUS_ENTITY, apply_chain
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
@@ -167,7 +167,7 @@ def _kept(
 ) -> Decided:
     """Return a decision without a write; an adopted order agrees with what would be written."""
     if not isinstance(decision, Link):
-        return Decided(record, decision, wanted=_not_handed_over(decision))
+        return Decided(record, decision)
     record.reference = order_reference(order, systems.policy.orders)
     return Decided(
         record,
@@ -175,11 +175,6 @@ def _kept(
         facts=_order_facts(systems, order, context),
         sent=agreed(order, context, systems.policy.orders),
     )
-
-
-def _not_handed_over(decision: Decision) -> dict[str, Any]:
-    """Return the status fields of an Order without BC order: Error when it is parked."""
-    return {"BC_Order_Status__c": "Error" if isinstance(decision, Park) else None}
 
 
 def _order_facts(systems: Systems, order: Order, context: OrderContext) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from ml_connector.exchange.audit_report import apply_retention
 from ml_connector.exchange.chains import Chain, DocumentSource, documents_of, read_chains
 from ml_connector.exchange.collect import mark_changed, shown_fields
 from ml_connector.exchange.company_copy import CompanyCopy
+from ml_connector.exchange.expressed import TARGETS, express
 from ml_connector.exchange.findings import Finding, Reconciliation, Side, Sums, finding
 from ml_connector.exchange.order_comparison import (
     NEXT_SYNC,
@@ -40,7 +41,7 @@ from ml_connector.exchange.order_comparison import (
 )
 from ml_connector.exchange.order_filter import qualifying_order_condition
 from ml_connector.exchange.reading import SOBJECTS, fields_of, ids_where, read_orders, read_rows
-from ml_connector.exchange.show import TARGETS, express, show
+from ml_connector.exchange.show import show
 from ml_connector.exchange.status import apply_chain
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import Direction, audit, claimed

@@ -13,9 +13,9 @@ from ml_connector.domain.identifiers import Kind, folded
 from ml_connector.domain.money import total
 from ml_connector.exchange.chains import read_chains
 from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.expressed import express
 from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.references import find_documents, not_of_others
-from ml_connector.exchange.show import express
 from ml_connector.exchange.status import STATUS_ENTITY
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import Written

@@ -22,10 +22,11 @@ from ml_connector.errors import ConfigurationError, RecordNotFound, TransientErr
 from ml_connector.exchange import catalog, contacts, customers, invoices, orders, status
 from ml_connector.exchange.chains import read_chains
 from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.expressed import TARGETS
 from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.reading import read_rows
 from ml_connector.exchange.report import begin_run
-from ml_connector.exchange.show import TARGETS, show
+from ml_connector.exchange.show import show
 from ml_connector.exchange.sync import run_phase, windows
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import Direction, audit, claimed

@@ -21,7 +21,7 @@ from ml_connector.exchange.collect import (
     poll_bc,
     row_stamp,
 )
-from ml_connector.exchange.show import express
+from ml_connector.exchange.expressed import express
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import audit_decision, enter_decision, label
 from ml_connector.ledger.records import Document, Record

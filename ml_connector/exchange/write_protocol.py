@@ -28,6 +28,7 @@ from ml_connector.errors import (
     StaleClaim,
     TransientError,
 )
+from ml_connector.exchange.expressed import express
 from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import AuditEntry, Intent, IntentOutcome, Record
@@ -244,6 +245,7 @@ def store_decision(systems: Systems, record: Record, decision: Wait | Park | Exc
     """
     standing = (record.state, record.cause, record.message)
     enter_decision(systems, record, decision)
+    express(record)
     try:
         with systems.ledger.transaction() as tx:
             tx.save(record)
@@ -524,6 +526,7 @@ def _unknown(
         f"{f' ({text})' if text else ''}; looked for again from {again:%Y-%m-%dT%H:%M:%SZ} on."
     )
     enter_decision(systems, record, Wait(Cause.OUTCOME_UNKNOWN, message))
+    express(record)
     with systems.ledger.transaction() as tx:
         tx.save(record, fence=claims.fence(record.key))
         tx.mark_uncertain(intent.id, text)
@@ -549,6 +552,7 @@ def _rejected(
             f"{label(record)}: Business Central refused it: {fault.message} ({fault.code})",
         ),
     )
+    express(record)
     with systems.ledger.transaction() as tx:
         tx.save(record, fence=claims.fence(record.key))
         if intents:

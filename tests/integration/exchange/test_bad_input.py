@@ -245,11 +245,31 @@ def test_a_gateway_page_or_a_cut_answer_is_survived(settled: Any, happens: dict[
     settled.sync_through_faults()
     row = listed(settled, order, "order")
     assert (row["state"], row["cause"]) == ("waiting", "outcome_unknown")
+    (shown,) = settled.salesforce("Order", Id=order)
+    assert shown["BC_Sync_Status__c"] == "Waiting"
+    assert shown["BC_Sync_Message__c"]
     settled.sync()
 
     assert len(bc_orders(settled, order)) == 1
     (shown,) = settled.salesforce("Order", Id=order)
     assert shown["BC_Sync_Status__c"] == "Synced"
+
+
+def test_what_bc_refuses_is_told_on_the_order(settled: Any) -> None:
+    """The rep sees why, though nothing was known before BC was asked."""
+    account = settled_customer(settled)
+    number = account["BC_Customer_Number__c"]
+    settled.act("business-central", "remove_posting_groups", customer=number)
+    order = new_order(settled, account)
+
+    settled.sync()
+
+    row = listed(settled, order, "order")
+    assert (row["state"], row["cause"]) == ("parked", "rejected_by_bc")
+    (shown,) = settled.salesforce("Order", Id=order)
+    assert shown["BC_Sync_Status__c"] == "Parked"
+    assert shown["BC_Order_Status__c"] == "Error"
+    assert "Posting Group" in shown["BC_Sync_Message__c"]
 
 
 def test_an_order_in_a_currency_bc_lacks_is_parked(settled: Any) -> None:
