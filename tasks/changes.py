@@ -207,7 +207,10 @@ class FeedWatch:
                 "prefect.resource.name": f"{name}: {row['name']}",
                 "ml-connector.connection": name,
             },
-            payload={key: row.get(key) for key in ("name", "state", "lag_seconds", "message")},
+            payload={
+                "connection": name,
+                **{key: row.get(key) for key in ("name", "state", "lag_seconds", "message")},
+            },
         )
 
 
