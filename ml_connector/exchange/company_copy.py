@@ -11,6 +11,7 @@ import logging
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,7 @@ from typing import Any, Self
 from ml_connector.customers.mapping import folded_name, tax_key
 from ml_connector.customers.matching import postal_key
 from ml_connector.domain.identifiers import eighteen
+from ml_connector.errors import ConfigurationError, RecordNotFound
 from ml_connector.exchange.systems import Systems
 from ml_connector.salesforce.bulk_query import typed
 from ml_connector.salesforce.soql import select
@@ -307,14 +309,24 @@ class CompanyCopy:
 def salesforce_pages(
     systems: Systems, sobject: str, fields: Sequence[str], where: str = ""
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yield every record of *sobject*: few by query, thousands by a bulk job."""
+    """Yield every record of *sobject*: few by query, thousands by a bulk job.
+
+    An org that offers no bulk jobs is read by query whatever the number.
+    """
     client = systems.salesforce
     soql = select(sobject, fields, where=where)
     if client.count(select(sobject, ["COUNT()"], where=where)) <= BULK_ABOVE:
         yield from client.query(soql)
         return
     describe = client.describe(sobject)
-    for page in client.bulk_query(soql):
+    pages = client.bulk_query(soql)
+    try:
+        first = next(pages, [])
+    except (RecordNotFound, ConfigurationError) as refusal:
+        log.info("%s is read by query, since no bulk job can be made: %s", sobject, refusal.message)
+        yield from client.query(soql)
+        return
+    for page in chain([first], pages):
         yield [typed(row, describe) for row in page]
 
 
