@@ -150,6 +150,12 @@ class _Ours:
         given = subscription.client_state.get_secret_value().encode()
         return bool(self.client_state) and hmac.compare_digest(given, self.client_state.encode())
 
+    def is_ours(self, subscription: Subscription) -> bool:
+        """Tell whether it carries our proof, or shows none and leads to our receiver."""
+        shows = bool(subscription.client_state.get_secret_value())
+        leads_to_us = bool(self.url) and subscription.notification_url == self.url
+        return self.carries_our_proof(subscription) or (leads_to_us and not shows)
+
 
 def decide(
     existing: Sequence[Subscription], known: Sequence[KnownSubscription], ours: _Ours
@@ -166,7 +172,7 @@ def decide(
         for each in existing
         if each.resource is not None
         and each.resource.company_id == ours.company_id
-        and (ours.carries_our_proof(each) or each.id in remembered)
+        and (ours.is_ours(each) or each.id in remembered)
     ]
     steps: list[Step] = []
     kept: set[str] = set()
@@ -286,7 +292,7 @@ def _found(systems: Systems, entity_set: str) -> Subscription | None:
             and (each.resource.company_id, each.resource.entity_set)
             == (ours.company_id, entity_set)
             and each.notification_url == ours.url
-            and ours.carries_our_proof(each)
+            and ours.is_ours(each)
         ):
             return each
     return None

@@ -9,6 +9,7 @@ from ml_connector.configuration.settings import ConnectionSettings
 from ml_connector.errors import ConfigurationError, ConnectorError
 from ml_connector.exchange.check_line import CheckLine, Level
 from ml_connector.exchange.feed_checks import feed_lines
+from ml_connector.exchange.notification_checks import notification_lines
 from ml_connector.exchange.systems import Systems
 
 __all__ = ["CheckLine", "Level", "check_lines", "ping_lines"]
@@ -48,6 +49,7 @@ def check_lines(settings: ConnectionSettings) -> list[CheckLine]:
         lines += _collect("salesforce", _salesforce, systems)
         lines += _collect("salesforce_events", feed_lines, systems)
         lines += _collect("business_central", _business_central, systems)
+        lines += _collect("business_central_notifications", notification_lines, systems)
     return lines
 
 

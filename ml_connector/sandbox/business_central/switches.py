@@ -47,6 +47,7 @@ SWITCHES: dict[str, Any] = {
     "webhook_twice": "refused",
     "webhook_resource_style": "echo",
     "webhook_http_on_loopback": False,
+    "webhook_shows_client_state": True,
     # limits
     "rate_limit": 6000,
     "rate_window_seconds": 300,

@@ -143,7 +143,9 @@ class SubscriptionResource:
         out: Row = {"@odata.context": f"{call.base}/$metadata#subscriptions"}
         if options.count:
             out["@odata.count"] = page.total
-        out["value"] = [expanded(self._company, ENTITY, row, options) for row in page.rows]
+        out["value"] = [
+            self._shown(expanded(self._company, ENTITY, row, options)) for row in page.rows
+        ]
         if page.next_token is not None:
             out["@odata.nextLink"] = f"{call.base}/{call.path}?$skiptoken={page.next_token}"
         return Reply(200, out)
@@ -151,9 +153,15 @@ class SubscriptionResource:
     def _one(self, call: Call, row: Row, status: int) -> Reply:
         place = f"{call.base}/subscriptions('{row['subscriptionId']}')"
         out: Row = {"@odata.context": f"{call.base}/$metadata#subscriptions/$entity"}
-        out |= expanded(self._company, ENTITY, row, read_options(ENTITY, {}))
+        out |= self._shown(expanded(self._company, ENTITY, row, read_options(ENTITY, {})))
         headers = {"etag": self._company.etag(row)}
         return Reply(status, out, headers | ({"location": place} if status == 201 else {}))
+
+    def _shown(self, out: Row) -> Row:
+        """A subscription as it goes out; whether with its state is a switch."""
+        if not self._company.switches["webhook_shows_client_state"] and "clientState" in out:
+            out["clientState"] = ""
+        return out
 
     # -- writing ------------------------------------------------------------------------------
 

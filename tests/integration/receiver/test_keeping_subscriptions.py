@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from ml_connector.changes.notification_feed import has_news, take_notifications
 from ml_connector.changes.subscription_keeping import Ending, report_json
+from ml_connector.exchange.notification_checks import notification_lines
 from ml_connector.exchange.notified import NOTIFIED_SETS
 from ml_connector.exchange.systems import Systems
 from tests.integration.receiver.conftest import World
@@ -114,6 +115,35 @@ def test_a_new_proof_is_told_to_bc_and_the_gap_read_again(world: World) -> None:
 
     assert {row["clientState"] for row in world.subscriptions()} == {"another-state"}
     assert sum(world.pending().values()) == len(DOCUMENTED)
+
+
+def test_a_service_that_hides_the_proof_is_fine(world: World) -> None:
+    """Ours are then known by the ledger, and by where they lead to when that is lost."""
+    world.switch(webhook_shows_client_state=False)
+    world.keep()
+
+    assert len(world.keep().sets(Ending.RENEWED)) == len(DOCUMENTED)
+    with Systems.open(world.settings) as systems, systems.ledger.transaction() as tx:
+        tx.forget_subscriptions([row["subscriptionId"] for row in world.subscriptions()])
+    again = world.keep()
+
+    assert len(again.sets(Ending.RENEWED)) == len(DOCUMENTED)
+    assert report_json(again)["gaps"] == []
+    assert len(world.subscriptions()) == len(DOCUMENTED)
+
+
+def test_the_preflight_tells_whether_they_stand(world: World) -> None:
+    """Missing or unrenewed subscriptions are warnings; without an address nothing is said."""
+
+    def levels() -> list[str]:
+        with Systems.open(world.settings) as systems:
+            return [str(line.level) for line in notification_lines(systems)]
+
+    assert levels() == ["warning"]
+    world.keep()
+    assert levels() == ["ok"]
+    world.act("webhook_remove", entity_set="items")
+    assert levels() == ["warning"]
 
 
 def test_without_an_address_ours_are_removed(world: World) -> None:
