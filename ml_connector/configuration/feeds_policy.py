@@ -17,7 +17,5 @@ class FeedsPolicy(BaseModel):
     """Objects whose change events are subscribed; `check` refuses a sixth."""
     debounce_seconds: float = Field(default=0.5, ge=0, le=60)
     """Pause between a change and its effect, so that several changes of a record are one."""
-    flips_per_hour: int = Field(default=6, ge=2, le=1000)
-    """How often a record may go back and forth within an hour before it is parked."""
     silent_minutes: int = Field(default=15, ge=5, le=1440)
     """Lag of a feed after which it counts as silent and an event is sent."""
