@@ -51,8 +51,8 @@ async def sync(
             drawn = await plan_sync(scope)
             await publish_plan(scope, Drawn(drawn))
             return drawn
-        await asyncio.to_thread(begin_run, systems, "sync")
         await guard_changes(scope, allow_changes)
+        await asyncio.to_thread(begin_run, systems, "sync")
         titles = ["catalog", "customers", "orders", "invoices", "status"]
         results = [
             await settle(align_catalog(connection)),

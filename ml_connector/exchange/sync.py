@@ -33,8 +33,8 @@ def run_sync(
     """
     ids = run or RunIds(flow_run_id=str(uuid4()))
     with Systems.open(settings, ids) as systems:
-        begin_run(systems, "sync")
         require_allowed(systems, allow_changes)
+        begin_run(systems, "sync")
         fault = sync_phases(systems)
         report = run_report(systems, ids.flow_run_id)
     if fault is not None:

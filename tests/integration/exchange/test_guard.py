@@ -56,6 +56,34 @@ def test_a_run_that_would_change_too_much_stops_before_writing(connected: Any) -
     assert report.by_kind["contact"]["written"] == 60
 
 
+def test_a_single_order_that_moves_too_much_money_stops_the_run(
+    new_sandbox: Any, connect: Any
+) -> None:
+    """In a book of many orders one that grows a hundredfold is taken for a mistake."""
+    connected = connect(new_sandbox("--orders", "150", "--plain"))
+    connected.sync()
+    order = next(
+        row
+        for row in connected.salesforce("Order")
+        if row.get("BC_Order_Id__c") and row["CurrencyIsoCode"] == "USD"
+    )
+    line = connected.salesforce("OrderItem", OrderId=order["Id"])[0]
+    connected.act("salesforce", "draft_order", order=order["Id"])
+    fields = {"Quantity": 90000}
+    connected.act("salesforce", "edit", sobject="OrderItem", record=line["Id"], fields=fields)
+    connected.act("salesforce", "activate_order", order=order["Id"])
+    before = len(connected.writes())
+
+    with pytest.raises(GuardTripped) as caught:
+        connected.sync()
+
+    assert "net amounts" in caught.value.message
+    assert "USD" in caught.value.message
+    assert len(connected.writes()) == before
+    report = run_sync(connected.settings, allow_changes=Decimal(100))
+    assert report.by_kind["order"]["written"] == 1
+
+
 def test_fifty_changes_always_go_through(connected: Any) -> None:
     """The first fifty changes are not judged by a share."""
     connected.sync()

@@ -54,11 +54,7 @@ def test_a_plan_of_a_first_sync_says_what_the_sync_then_does(connected: Any) -> 
         if row["state"] in ("waiting", "parked")
     }
     assert foreseen == stuck
-    created = Counter(
-        row["entity"]
-        for row in connected.writes()
-        if row["operation"] == "create"
-    )
+    created = Counter(row["entity"] for row in connected.writes() if row["operation"] == "create")
     creates = of_kind(plan, "create")
     assert created["salesOrders"] == creates["order"] > 30
     assert created["customers"] == creates["customer"]
@@ -110,3 +106,49 @@ def test_a_plan_shows_an_edit_field_by_field_and_its_money(connected: Any) -> No
     (money,) = [row for row in plan.money if row["orders_changed"]]
     assert money["changed_net_before"] == Decimal(str(order["TotalAmount"]))
     assert money["changed_net_after"] != money["changed_net_before"]
+
+
+def test_a_plan_of_postings_says_what_they_make_of_the_orders(connected: Any) -> None:
+    """A draft that would be posted shows with its amount, and so does the order's status."""
+    connected.sync()
+    orders = [row for row in connected.salesforce("Order") if row.get("BC_Order_Id__c")][:2]
+    for order in orders:
+        connected.act("business-central", "draft_invoice", order=order["BC_Order_Number__c"])
+
+    plan = planned(connected)
+    connected.sync()
+
+    assert plan.actions["post"] == 2
+    assert sum(row["invoices_posted"] for row in plan.money) == 2
+    foreseen = {
+        change.salesforce_id: change.after
+        for change in plan.changes
+        if change.action == "show" and change.kind == "order"
+    }
+    for order in orders:
+        (row,) = connected.salesforce("Order", Id=order["Id"])
+        shown = foreseen[order["Id"]]
+        for name in ("BC_Order_Status__c", "BC_Payment_Status__c", "BC_Invoiced_Percent__c"):
+            assert str(shown[name]).rstrip("0").rstrip(".") == str(row[name]).rstrip("0").rstrip(
+                "."
+            )
+        assert Decimal(str(shown["BC_Invoiced_Amount__c"])) == Decimal(
+            str(row["BC_Invoiced_Amount__c"])
+        )
+
+
+def test_a_plan_of_shipping_and_invoicing_follows_the_orders_to_their_end(connected: Any) -> None:
+    """Where the policy ships and invoices, the plan foresees the invoices and their status."""
+    ours = connected.with_policy(invoices={"posting": "ship_and_invoice"})
+
+    plan = planned(ours)
+    ours.sync()
+
+    handed = [row for row in ours.salesforce("Order") if row.get("BC_Order_Id__c")]
+    assert plan.actions["ship_and_invoice"] == len(handed)
+    shown = [
+        change.after.get("BC_Order_Status__c")
+        for change in plan.changes
+        if change.action == "show" and change.kind == "order"
+    ]
+    assert shown.count("Invoiced") == len(handed)
