@@ -93,6 +93,11 @@ def iso_country(text: str) -> str:
     return _english_names().get(key) or _foreign_names().get(key, "")
 
 
+def iso_countries() -> dict[str, str]:
+    """Return ISO's countries: two-letter code → English name."""
+    return {country.alpha_2: country.name for country in pycountry.countries}
+
+
 def country_code(texts: Iterable[str | None], countries: Mapping[str, str]) -> str | None:
     """Return the code of *countries* (BC's own: code → name) that the first non-blank text means.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -11,11 +12,15 @@ from typing import Self, TypeVar
 
 from ml_connector.business_central.client import BusinessCentralClient
 from ml_connector.configuration.settings import ConnectionSettings, Policies
+from ml_connector.domain.address import iso_countries
 from ml_connector.domain.clock import Clock, SystemClock, today_in
+from ml_connector.errors import ConfigurationError
 from ml_connector.ledger.ledger import ConnectionLedger, Ledger
 from ml_connector.ledger.owner import this_process_owner
 from ml_connector.ledger.run_ids import RunIds
 from ml_connector.salesforce.client import SalesforceClient
+
+log = logging.getLogger("ml_connector")
 
 Value = TypeVar("Value")
 
@@ -145,13 +150,20 @@ class Systems:
         )
 
     def countries(self) -> Mapping[str, str]:
-        """BC's countries: code → display name; read once per run."""
-        return self.remembered.get(
-            "countries",
-            lambda: {
-                row["code"].upper(): row.get("displayName") or ""
-                for row in self.business_central.rows(
-                    "countriesRegions", select=("id", "code", "displayName")
-                )
-            },
-        )
+        """BC's countries: code → display name; read once per run.
+
+        Where BC's API does not offer the list it is ISO's, and BC refuses what it does not know.
+        """
+        return self.remembered.get("countries", self._countries)
+
+    def _countries(self) -> Mapping[str, str]:
+        try:
+            rows = list(
+                self.business_central.rows("countriesRegions", select=("id", "code", "displayName"))
+            )
+        except ConfigurationError as fault:
+            if fault.code != "unknown_entity_set":
+                raise
+            log.warning("%s ISO's list of countries is used.", fault.message)
+            return iso_countries()
+        return {row["code"].upper(): row.get("displayName") or "" for row in rows}
