@@ -192,7 +192,7 @@ class _Case:
                 {"method": "GET", "skip": chance.randint(0, 20)},
             ]
         )
-        reads = where.get("method") == "GET"
+        has_no_version = where["method"] == "GET" or where.get("path") == "batch"
         locked = {"shortcut": "etag_conflict"} if central else {"shortcut": "lock_row"}
         what: Body = chance.choice(
             [
@@ -203,7 +203,7 @@ class _Case:
                 {"status": chance.choice((502, 504)), "after_commit": chance.random() < 0.5},
                 {"status": chance.choice((429, 500, 502, 503, 504))},
                 {"expire_session": True},
-                {"drop": "before"} if reads else locked,
+                {"drop": "before"} if has_no_version else locked,
             ]
         )
         return {"skip": chance.randint(0, 4), "times": chance.randint(1, 3), **where, **what}
