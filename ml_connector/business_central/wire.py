@@ -108,19 +108,22 @@ class BusinessCentralWire:
             raise RuntimeError(f"{call.operation} would write where nothing may be written")
         token = self.auth.token()
         response = self._attempt(call, token)
-        if response.status_code == 401:
-            token = self.auth.renewed(token)
-            response = self._attempt(call, token)
+        renewed = False
         waited = 0.0
         tries = 0
-        while (pause := self._pause(response, tries)) is not None:
-            if waited + pause > PATIENCE_SECONDS:
-                break
-            self._pace.pause(pause)
-            waited += pause
-            tries += 1
-            response = self._attempt(call, self.auth.token())
-        return self._content(call, response)
+        while True:
+            if response.status_code == 401 and not renewed:
+                token, renewed = self.auth.renewed(token), True
+            elif (pause := self._pause(response, tries)) is not None and (
+                waited + pause <= PATIENCE_SECONDS
+            ):
+                self._pace.pause(pause)
+                waited += pause
+                tries += 1
+                token = self.auth.token()
+            else:
+                return self._content(call, response)
+            response = self._attempt(call, token)
 
     def _attempt(self, call: Call, token: Token) -> httpx.Response:
         body = None if call.body is None else wire_json.encode(call.body)

@@ -92,17 +92,20 @@ class SalesforceWire:
         """Return the answer to *call*, which is no error."""
         session = self.auth.session()
         response = self._attempt(call, session)
-        if response.status_code == 401 and self._may_renew(response):
-            response = self._attempt(call, self.auth.renewed(session))
-            if response.status_code == 401:
-                raise self._error(call, response)
+        renewed = False
         waited = 0.0
-        while (pause := self._pause(response)) is not None and waited + pause <= PATIENCE_SECONDS:
-            self._sleep(pause)
-            waited += pause
-            response = self._attempt(call, self.auth.session())
-        if response.status_code >= 300:
-            raise self._error(call, response)
+        while response.status_code >= 300:
+            if response.status_code == 401 and not renewed and self._may_renew(response):
+                session, renewed = self.auth.renewed(session), True
+            elif (pause := self._pause(response)) is not None and (
+                waited + pause <= PATIENCE_SECONDS
+            ):
+                self._sleep(pause)
+                waited += pause
+                session = self.auth.session()
+            else:
+                raise self._error(call, response)
+            response = self._attempt(call, session)
         return response
 
     def _attempt(self, call: Call, session: Session) -> requests.Response:

@@ -541,6 +541,16 @@ def test_retry_after_is_obeyed(client: BusinessCentralClient, tenant: Any) -> No
     assert tenant.stopwatch.pauses == [3.0, 0.5]
 
 
+def test_a_token_may_die_during_a_wait(client: BusinessCentralClient, tenant: Any) -> None:
+    """It is renewed once, before a wait or after it."""
+    client.company()
+    refused = said("Authentication_InvalidCredentials")
+    tenant.answers = [(429, b"", {"Retry-After": "3"}), (401, refused, {}), (201, {"id": "x"}, {})]
+
+    assert client.create("salesOrders", {}) == {"id": "x"}
+    assert len(tenant.sign_ins) == 2
+
+
 def test_without_a_time_the_waits_grow(client: BusinessCentralClient, tenant: Any) -> None:
     """A few tries with growing, spread waits, then the run decides."""
     client.company()

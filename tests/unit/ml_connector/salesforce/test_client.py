@@ -312,6 +312,16 @@ def test_retry_after_is_obeyed(client: SalesforceClient, org: Any) -> None:
     assert org.pauses == [3.0, 1.0]
 
 
+def test_a_session_may_die_during_a_wait(client: SalesforceClient, org: Any) -> None:
+    """It is renewed once, before a wait or after it."""
+    expired = [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}]
+    org.answers = [(429, b"", {"Retry-After": "3"}), (401, expired, {}), (200, {}, {})]
+
+    client.limits()
+
+    assert len(org.sign_ins) == 2
+
+
 @pytest.mark.parametrize("headers", [{"Retry-After": "61"}, {}])
 def test_patience_has_an_end(client: SalesforceClient, org: Any, headers: dict[str, str]) -> None:
     """Too long or no time named: the run decides, not the client."""
