@@ -48,7 +48,7 @@ async def replay_records(
         connection: Name of the connection, as saved by ml-connector connect.
         records: Ids or numbers of records in either system.
         cause: Every waiting or parked record with this cause, such as blocked_customer.
-        since: Every record that changed, or is stuck, since this time.
+        since: Every record that changed, or was dealt with, since this time.
         everything: Every waiting or parked record.
     """
     selection = Selection(tuple(records or ()), cause, since, everything)

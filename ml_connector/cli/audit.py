@@ -173,18 +173,30 @@ def say_audit(console: Console, document: dict[str, Any]) -> None:
     console.print(entries_table(document["entries"]))
 
 
+_ARROWS = {
+    "to_business_central": "→ Business Central",
+    "to_salesforce": "→ Salesforce",
+    "decision": "decided",
+}
+
+
 def entries_table(entries: list[dict[str, Any]]) -> Table:
     """Return entries with what they changed; the flow run links to the Prefect UI."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("at", "direction", "action", "outcome", "rule", "changed", "flow run"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("at", no_wrap=True)
+    table.add_column("what, what it changed, in which flow run", overflow="fold")
     for entry in entries:
-        cells = (entry["at"], entry["direction"], entry["action"], entry["outcome"], entry["rule"])
-        table.add_row(
-            *(Text(str(cell or "")) for cell in cells),
-            Text(changed_text(entry)),
-            run_link(str(entry["flow_run_id"] or "")),
-        )
+        text = Text(f"{_ARROWS[entry['direction']]}: {entry['action']} ({entry['outcome']})")
+        if entry["rule"]:
+            text.append(f" by {entry['rule']}")
+        changed = changed_text(entry)
+        if changed:
+            text.append(f"\n{changed}", style="dim")
+        if entry["flow_run_id"]:
+            text.append("\nrun ").append_text(run_link(str(entry["flow_run_id"])))
+        if entry["request_id"]:
+            text.append(f", request {entry['request_id']}")
+        table.add_row(Text(f"{str(entry['at'])[:19]}Z"), text)
     return table
 
 

@@ -23,7 +23,7 @@ CauseText = Annotated[
 ]
 Since = Annotated[
     str,
-    typer.Option("--since", metavar="T", help="Every record changed or stuck since then."),
+    typer.Option("--since", metavar="T", help="Every record changed or dealt with since then."),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Every waiting or parked record.")]
 

@@ -137,9 +137,9 @@ def _compare_unlinked(found: Examined, record: Record, order: Order, qualifies: 
         message = f"Order {record.salesforce_number} was left out, but qualifies now."
         found.findings.append(finding(record, Side.OURS, "missed", message, remedy=NEXT_SYNC))
     elif record.state is State.EXCLUDED and order.status_code == "Activated":
-        found.findings.append(
-            finding(record, Side.EXCLUDED, record.cause or "left_out", record.message)
-        )
+        each = finding(record, Side.EXCLUDED, record.cause or "left_out", record.message)
+        each.remedy, each.owner = record.remedy, record.owner
+        found.findings.append(each)
 
 
 def standing(record: Record) -> Finding:

@@ -92,16 +92,15 @@ class Selection:
 class Chosen:
     """The records to run again, by kind."""
 
-    keys: dict[Kind, list[str]] = field(default_factory=lambda: defaultdict(list))
+    keys: dict[Kind, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, kind: Kind, key: str) -> None:
         """Choose one record; choosing it twice changes nothing."""
-        if key not in self.keys[kind]:
-            self.keys[kind].append(key)
+        self.keys[kind][key] = None
 
     def of(self, kind: Kind) -> list[str]:
         """Return the keys of one kind."""
-        return self.keys.get(kind, [])
+        return list(self.keys.get(kind, ()))
 
     def __len__(self) -> int:
         return sum(len(keys) for keys in self.keys.values())
@@ -136,10 +135,12 @@ def _selected(systems: Systems, selection: Selection) -> Iterable[Record]:
         yield from found
     if selection.ids:
         return
+    if selection.since is not None:
+        for page in systems.ledger.iterate():
+            yield from (record for record in page if record.last_seen_at >= selection.since)
+        return
     for page in systems.ledger.iterate(states=_STUCK):
         for record in page:
-            if selection.since is not None and record.since < selection.since:
-                continue
             if not selection.cause or record.cause == selection.cause:
                 yield record
 
