@@ -45,7 +45,7 @@ def rehearsed(
     salesforce = RehearsedSalesforce(systems.settings.salesforce, systems.clock)
     central = RehearsedBusinessCentral(systems.settings.business_central, systems.clock)
     with tempfile.TemporaryDirectory(prefix="ml-connector-plan-") as folder:
-        store = Ledger.open(f"sqlite:///{Path(folder) / 'copy.db'}")
+        store = Ledger.open(f"sqlite:///{Path(folder) / 'copy.db'}", durable=False)
         copy = replace(
             systems,
             salesforce=salesforce,

@@ -83,17 +83,18 @@ class Ledger:
         )
 
     @classmethod
-    def open(cls, url: str, clock: Clock | None = None) -> Self:
+    def open(cls, url: str, clock: Clock | None = None, *, durable: bool = True) -> Self:
         """Open the database at *url*, made or migrated when needed.
 
         Leases are measured by the database server's clock where there is one, so that all workers
         agree; a given *clock* takes its place. Safe when several processes open it at once.
+        One that is not *durable* need not outlast a power failure: a copy to try things out on.
 
         Raises: ConfigurationError (`ledger_url`, `ledger_unreachable`, `ledger_newer`); none of
         them shows a password.
         """
         parsed = parse_url(url)
-        engine = make_engine(parsed, POOL_SIZE)
+        engine = make_engine(parsed, POOL_SIZE, durable=durable)
         try:
             with opening(parsed):
                 bring_up_to_date(engine)
