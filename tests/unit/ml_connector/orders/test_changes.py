@@ -10,7 +10,7 @@ import pytest
 from ml_connector.business_central.models import SalesOrder
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Exclude, Park, Unchanged, Update, Wait
-from ml_connector.orders.changes import HandedOver, plan_change
+from ml_connector.orders.changes import HandedOver, filled_in, plan_change
 from ml_connector.orders.mapping import OrderContext, agreed
 from ml_connector.orders.policy import OrdersPolicy
 from ml_connector.salesforce.models import Order
@@ -152,6 +152,19 @@ def test_another_customer_or_currency_is_parked() -> None:
     assert_edited(change(order(CurrencyIsoCode="EUR")), "customer and currency")
 
 
+def test_an_address_that_bc_filled_in_itself_may_be_replaced() -> None:
+    """The customer's address, which BC gives an order without one, is nobody's edit."""
+    in_bc = sales_order(shipToCity="Seattle", shipToCountry="US")
+    now = order(ShippingCity="Köln")
+
+    follows = change(now, bc_order=in_bc, given=filled_in(in_bc))
+
+    assert isinstance(follows, Update)
+    assert follows.changes["shipToCity"] == "Köln"
+    elsewhere = sales_order(shipToCity="Portland", shipToCountry="US")
+    assert_edited(change(now, bc_order=elsewhere, given=filled_in(in_bc)), "it was edited in BC")
+
+
 def test_a_removed_ship_to_is_parked() -> None:
     """BC cannot be told to forget it."""
     before = order(ShippingCity="Köln")
@@ -213,6 +226,18 @@ def test_deleted_in_bc_is_told_from_invoiced() -> None:
     assert plan_change(order(), invoiced, context=order_context(), policy=POLICY) == UNCHANGED
     assert_edited(
         plan_change(edited, invoiced, context=order_context(), policy=POLICY), "it is invoiced"
+    )
+
+
+def test_canceled_in_bc_is_no_deletion() -> None:
+    """An order whose invoices were all canceled is finished; an edit of it needs a person."""
+    base = agreed(order(), order_context(), POLICY)
+    canceled = HandedOver(BC_ORDER_ID, "S-ORD101001", base, None, canceled=True)
+    edited = order(order_item(Quantity=Decimal(3)))
+
+    assert plan_change(order(), canceled, context=order_context(), policy=POLICY) == UNCHANGED
+    assert_edited(
+        plan_change(edited, canceled, context=order_context(), policy=POLICY), "it is canceled"
     )
 
 
