@@ -17,7 +17,7 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 
 from ml_connector.domain.identifiers import State
 from ml_connector.errors import TransientError
-from ml_connector.exchange.outcome import Outcome, Planned, Prepared
+from ml_connector.exchange.outcome import Outcome, Planned, Prepared, Tally
 from ml_connector.exchange.show import ShowResult
 from ml_connector.exchange.systems import Systems
 from tasks.open_systems import in_this_task
@@ -33,6 +33,9 @@ SINGLE_UP_TO = 50
 """Up to so many writes each record has a task run of its own."""
 
 LARGEST_BATCH = 100
+
+LINES_PER_BATCH = 20
+"""Up to so many records of a batch have a line each in the log."""
 
 DETAILS_KEPT = 500
 """Records a run shows one by one; the ledger has them all."""
@@ -278,15 +281,31 @@ async def settle(phase: Awaitable[PhaseResult]) -> PhaseResult:
 
 
 def log_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """Write one line per decision; a warning where a person or another record is needed."""
-    for outcome in outcomes:
+    """Write one line per decision; a warning where a person or another record is needed.
+
+    A batch too large to read line by line has one line for what went through or was left out.
+    """
+    smooth = [each for each in outcomes if each.state not in (State.PARKED, State.WAITING)]
+    if len(smooth) > LINES_PER_BATCH:
+        first, last = smooth[0], smooth[-1]
+        log.info(
+            "%s %s to %s: %s",
+            first.kind,
+            first.number or first.key,
+            last.number or last.key,
+            Tally().add(smooth),
+        )
+        smooth = []
+    for outcome in smooth:
         name = f"{outcome.kind} {outcome.number or outcome.key}"
         match outcome.state:
             case State.WRITTEN:
                 log.info("%s: written as %s", name, outcome.bc_number or outcome.bc_id)
-            case State.PARKED | State.WAITING:
-                log.warning("%s: %s (%s): %s", name, outcome.state, outcome.cause, outcome.message)
             case State.EXCLUDED:
                 log.info("%s: left out (%s): %s", name, outcome.cause, outcome.message)
-            case State.UNCHANGED:
+            case _:
                 log.debug("%s: unchanged", name)
+    for outcome in outcomes:
+        if outcome.state in (State.PARKED, State.WAITING):
+            name = f"{outcome.kind} {outcome.number or outcome.key}"
+            log.warning("%s: %s (%s): %s", name, outcome.state, outcome.cause, outcome.message)
