@@ -61,7 +61,17 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     done = _run("--help", home=tmp_path)
 
     assert done.returncode == 0
-    for command in ("connect", "check", "sync", "status", "audit", "sandbox", "demo"):
+    for command in (
+        "connect",
+        "check",
+        "sync",
+        "status",
+        "audit",
+        "replay",
+        "reconcile",
+        "sandbox",
+        "demo",
+    ):
         assert command in done.stdout
 
 
