@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := ml_connector flows tasks blocks deployments
 SLOW_JOBS ?= 2
+RUNS ?= 2000
+FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format docs lock postgres clean
+.PHONY: help install demo test test-fast examination check format docs lock postgres clean
 
 help: ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +31,10 @@ test: install postgres ## Run every test
 
 test-fast: install ## Run the tests that start no server
 	$(BIN)/python -m pytest tests/unit tests/property tests/architecture
+
+examination: install ## Kill, cut off and race the main job 2,000 times and compare both sides (RUNS=n, FIRST=seed)
+	$(BIN)/python -m tests.examination --runs $(RUNS) --first $(FIRST)
+	$(BIN)/python -m tests.examination --runs $(shell expr $(RUNS) / 4 + 1) --first $(FIRST) --lose-ledger
 
 check: install ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .
