@@ -94,6 +94,7 @@ def _salesforce(systems: Systems) -> Iterator[CheckLine]:
     yield _api_version(systems)
     for sobject, fields in FIELDS.items():
         yield from _fields(systems, sobject, fields)
+    yield from _mapped_fields(systems)
     yield _currency(systems)
     yield from _daily_calls(systems.salesforce.limits())
 
@@ -142,6 +143,26 @@ def _fields(systems: Systems, sobject: str, names: tuple[str, ...]) -> Iterator[
         )
     if not missing and not locked:
         yield CheckLine(code, Level.OK, f"All fields of {sobject} are there and can be edited.")
+
+
+def _mapped_fields(systems: Systems) -> Iterator[CheckLine]:
+    """Name the fields of [[policy.fields]] that the org lacks or that cannot take BC's value."""
+    for mapping in systems.policy.fields:
+        sobject, _, name = mapping.salesforce.partition(".")
+        describe = systems.salesforce.describe(sobject)
+        if not describe.has(name):
+            trouble = "is unknown (not there, or hidden from the run-as user)"
+        elif mapping.owner == "business_central" and not describe.fields[name].updateable:
+            trouble = "cannot be edited, but is to take BC's value"
+        else:
+            continue
+        yield CheckLine(
+            "salesforce_mapped_field",
+            Level.BLOCKING,
+            f"{mapping.salesforce} of [[policy.fields]] {trouble}.",
+            "Correct the field's name in the connection file, or let the run-as user see and edit "
+            "it; then run `connect` again.",
+        )
 
 
 def _currency(systems: Systems) -> CheckLine:
