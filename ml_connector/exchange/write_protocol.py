@@ -522,8 +522,8 @@ def _unknown(
     sent = intent.sent_at or systems.clock.now()
     again = sent + timedelta(seconds=systems.settings.business_central.settle_seconds)
     message = (
-        f"{label(record)}: the answer of Business Central to the last write is lost"
-        f"{f' ({text})' if text else ''}; looked for again from {again:%Y-%m-%dT%H:%M:%SZ} on."
+        f"{label(record)}: the answer of Business Central to the last write is lost; looked for "
+        f"again from {again:%Y-%m-%dT%H:%M:%SZ} on."
     )
     enter_decision(systems, record, Wait(Cause.OUTCOME_UNKNOWN, message))
     express(record)
