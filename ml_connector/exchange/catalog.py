@@ -28,13 +28,13 @@ from ml_connector.exchange.collect import (
 from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
-from ml_connector.exchange.planned import finish_plans, planned_record
+from ml_connector.exchange.planned import planned_record, write_each
 from ml_connector.exchange.reading import fields_of, read_models
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
+    Claims,
     Write,
     Written,
-    claimed,
     fresh_record,
     write_once,
 )
@@ -190,23 +190,15 @@ def write_items(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
 
     Raises: TransientError after every other plan was dealt with.
     """
-    outcomes: list[Outcome] = []
-    fault: TransientError | None = None
-    with claimed(systems, Kind.ITEM, [plan.key for plan in plans]) as claims:
-        for plan in plans:
-            record = planned_record(systems, plan)
-            if record.bc_id:
-                outcomes.append(Outcome.of(record, is_final=False))
-                continue
-            outcome, trouble = write_once(
-                systems, claims, record, _creation(systems, plan), _finisher(systems, plan)
-            )
-            outcomes.append(outcome)
-            fault = fault or trouble
-    finish_plans(systems, "Product2", plans, outcomes)
-    if fault is not None:
-        raise fault
-    return outcomes
+
+    def write(claims: Claims, plan: Planned) -> tuple[Outcome, TransientError | None]:
+        record = planned_record(systems, plan)
+        if record.bc_id:
+            return Outcome.of(record, is_final=False), None
+        finish = _finisher(systems, plan)
+        return write_once(systems, claims, record, _creation(systems, plan), finish)
+
+    return write_each(systems, Kind.ITEM, plans, write)
 
 
 def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], None]:

@@ -32,14 +32,13 @@ from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express
 from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
-from ml_connector.exchange.planned import finish_plans, planned_record
+from ml_connector.exchange.planned import planned_record, write_each
 from ml_connector.exchange.reading import fields_of, read_models
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
     Claims,
     Write,
     Written,
-    claimed,
     fresh_record,
     store_decision,
     write_once,
@@ -252,17 +251,11 @@ def write_contacts(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
 
     Raises: TransientError after every other plan was dealt with.
     """
-    outcomes: list[Outcome] = []
-    fault: TransientError | None = None
-    with claimed(systems, Kind.CONTACT, [plan.key for plan in plans]) as claims:
-        for plan in plans:
-            outcome, trouble = _write_contact(systems, claims, plan)
-            outcomes.append(outcome)
-            fault = fault or trouble
-    finish_plans(systems, "Contact", plans, outcomes)
-    if fault is not None:
-        raise fault
-    return outcomes
+
+    def write(claims: Claims, plan: Planned) -> tuple[Outcome, TransientError | None]:
+        return _write_contact(systems, claims, plan)
+
+    return write_each(systems, Kind.CONTACT, plans, write)
 
 
 def _write_contact(

@@ -50,14 +50,13 @@ from ml_connector.exchange.merges import (
 )
 from ml_connector.exchange.order_filter import qualifying_order_condition
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
-from ml_connector.exchange.planned import finish_plans, planned_record
+from ml_connector.exchange.planned import planned_record, write_each
 from ml_connector.exchange.reading import fields_of, ids_where, read_models
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
     Claims,
     Write,
     Written,
-    claimed,
     fresh_record,
     store_decision,
     write_once,
@@ -386,17 +385,11 @@ def write_customers(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]
 
     Raises: TransientError after every other plan was dealt with.
     """
-    outcomes: list[Outcome] = []
-    fault: TransientError | None = None
-    with claimed(systems, Kind.CUSTOMER, [plan.key for plan in plans]) as claims:
-        for plan in plans:
-            outcome, trouble = _write_customer(systems, claims, plan)
-            outcomes.append(outcome)
-            fault = fault or trouble
-    finish_plans(systems, "Account", plans, outcomes)
-    if fault is not None:
-        raise fault
-    return outcomes
+
+    def write(claims: Claims, plan: Planned) -> tuple[Outcome, TransientError | None]:
+        return _write_customer(systems, claims, plan)
+
+    return write_each(systems, Kind.CUSTOMER, plans, write)
 
 
 def _write_customer(

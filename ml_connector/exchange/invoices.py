@@ -26,12 +26,13 @@ from ml_connector.exchange.chains import (
 )
 from ml_connector.exchange.collect import mark_changed, unanswered
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
+from ml_connector.exchange.planned import write_each
 from ml_connector.exchange.status import STATUS_ENTITY
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
+    Claims,
     Write,
     Written,
-    claimed,
     new_record,
     store_decision,
     write_once,
@@ -187,38 +188,24 @@ def post_invoices(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
     Effect: the document is read right before the action and again after a lost answer; a posted one
     is never posted again. Raises: TransientError after every other plan was dealt with.
     """
-    outcomes: list[Outcome] = []
-    fault: TransientError | None = None
-    touched: list[str] = []
-    with claimed(systems, Kind.INVOICE, [plan.key for plan in plans]) as claims:
-        for plan in plans:
-            context: _OfOrder = plan.context
-            record = systems.ledger.record(Kind.INVOICE, plan.key) or _invoice_record(
-                systems, plan.source, context.order
-            )
-            try:
-                outcome, trouble = write_once(
-                    systems, claims, record, _posting(systems, plan), _finisher(systems, context)
-                )
-            except ConcurrentEdit:
-                outcome, trouble = (
-                    store_decision(
-                        systems,
-                        record,
-                        Park(
-                            Cause.CONCURRENT_EDIT,
-                            f"Draft invoice {plan.number} is being edited in Business Central.",
-                        ),
-                    ),
-                    None,
-                )
-            outcomes.append(outcome)
-            touched.append(context.order.key)
-            fault = fault or trouble
-    mark_changed(systems, STATUS_ENTITY, touched, "posted")
-    if fault is not None:
-        raise fault
-    return outcomes
+
+    def write(claims: Claims, plan: Planned) -> tuple[Outcome, TransientError | None]:
+        context: _OfOrder = plan.context
+        record = systems.ledger.record(Kind.INVOICE, plan.key) or _invoice_record(
+            systems, plan.source, context.order
+        )
+        finish = _finisher(systems, context)
+        try:
+            return write_once(systems, claims, record, _posting(systems, plan), finish)
+        except ConcurrentEdit:
+            message = f"Draft invoice {plan.number} is being edited in Business Central."
+            return store_decision(systems, record, Park(Cause.CONCURRENT_EDIT, message)), None
+
+    try:
+        return write_each(systems, Kind.INVOICE, plans, write)
+    finally:
+        touched = [plan.context.order.key for plan in plans]
+        mark_changed(systems, STATUS_ENTITY, touched, "posted")
 
 
 def _finisher(systems: Systems, context: _OfOrder) -> Callable[[Record, Written], None]:

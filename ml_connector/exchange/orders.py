@@ -35,7 +35,7 @@ from ml_connector.exchange.customers import poll_orders, read_customers
 from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
-from ml_connector.exchange.planned import finish_plans, planned_record
+from ml_connector.exchange.planned import planned_record, write_each
 from ml_connector.exchange.reading import ids_where, read_orders
 from ml_connector.exchange.references import find_documents, not_of_others
 from ml_connector.exchange.relinking import partner_is_gone, relink, settle_lost_orders
@@ -46,7 +46,6 @@ from ml_connector.exchange.write_protocol import (
     Write,
     Written,
     audit_decision,
-    claimed,
     enter_decision,
     fresh_record,
     store_decision,
@@ -334,29 +333,24 @@ def write_orders(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
     Effect: one POST per order; where BC answers without lines, one re-read per 50 orders.
     Raises: TransientError after every other plan was dealt with.
     """
-    outcomes: list[Outcome] = []
-    fault: TransientError | None = None
-    with claimed(systems, Kind.ORDER, [plan.key for plan in plans]) as claims:
-        for plan in plans:
-            record = planned_record(systems, plan)
-            if record.bc_id and isinstance(plan.decision, Create):
-                outcomes.append(Outcome.of(record, is_final=False))
-                continue
-            outcome, trouble = _write_order(systems, claims, record, plan)
-            outcomes.append(outcome)
-            fault = fault or trouble
-        outcomes = _compare_unread(systems, claims, plans, outcomes)
-    finish_plans(systems, "Order", plans, outcomes)
-    if fault is not None:
-        raise fault
-    return outcomes
+
+    def write(claims: Claims, plan: Planned) -> tuple[Outcome, TransientError | None]:
+        return _write_order(systems, claims, plan)
+
+    def complete(claims: Claims, outcomes: list[Outcome]) -> list[Outcome]:
+        return _compare_unread(systems, claims, plans, outcomes)
+
+    return write_each(systems, Kind.ORDER, plans, write, complete=complete)
 
 
 def _write_order(
-    systems: Systems, claims: Claims, record: Record, plan: Planned
+    systems: Systems, claims: Claims, plan: Planned
 ) -> tuple[Outcome, TransientError | None]:
+    record = planned_record(systems, plan)
     finish = _finisher(systems, plan)
     if isinstance(plan.decision, Create):
+        if record.bc_id:
+            return Outcome.of(record, is_final=False), None
         return write_once(systems, claims, record, _creation(systems, plan), finish)
     try:
         return write_once(systems, claims, record, _edit(systems, plan), finish)

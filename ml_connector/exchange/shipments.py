@@ -20,12 +20,13 @@ from ml_connector.errors import (
 from ml_connector.exchange.collect import mark_changed, unanswered
 from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
+from ml_connector.exchange.planned import write_each
 from ml_connector.exchange.status import STATUS_ENTITY
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
+    Claims,
     Write,
     Written,
-    claimed,
     new_record,
     store_decision,
     write_once,
@@ -106,25 +107,19 @@ def ship_and_invoice(systems: Systems, plans: Sequence[Planned]) -> list[Outcome
 
     Raises: TransientError after every other plan was dealt with.
     """
-    outcomes: list[Outcome] = []
-    fault: TransientError | None = None
-    with claimed(systems, Kind.INVOICE, [plan.key for plan in plans]) as claims:
-        for plan in plans:
-            record = _record(systems, plan)
-            try:
-                outcome, trouble = write_once(
-                    systems, claims, record, _posting(systems, plan), _finish
-                )
-            except ConcurrentEdit:
-                message = f"Sales order {plan.number} is being edited in Business Central."
-                outcome = store_decision(systems, record, Park(Cause.CONCURRENT_EDIT, message))
-                trouble = None
-            outcomes.append(outcome)
-            fault = fault or trouble
-    mark_changed(systems, STATUS_ENTITY, [plan.context.key for plan in plans], "posted")
-    if fault is not None:
-        raise fault
-    return outcomes
+
+    def write(claims: Claims, plan: Planned) -> tuple[Outcome, TransientError | None]:
+        record = _record(systems, plan)
+        try:
+            return write_once(systems, claims, record, _posting(systems, plan), _finish)
+        except ConcurrentEdit:
+            message = f"Sales order {plan.number} is being edited in Business Central."
+            return store_decision(systems, record, Park(Cause.CONCURRENT_EDIT, message)), None
+
+    try:
+        return write_each(systems, Kind.INVOICE, plans, write)
+    finally:
+        mark_changed(systems, STATUS_ENTITY, [plan.context.key for plan in plans], "posted")
 
 
 def _record(systems: Systems, plan: Planned) -> Record:

@@ -14,10 +14,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
+
+from ml_connector.business_central import pacing
 
 START_SECONDS = 60
 PR_SET_PDEATHSIG = 1
@@ -82,6 +85,29 @@ class PostgresServer:
         name = f"ledger_{uuid.uuid4().hex}"
         self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return name
+
+
+@pytest.fixture(autouse=True)
+def unpaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lift the client's own share of 6,000 requests in five minutes.
+
+    One test process stands for hundreds of runs of one app; keeping to its allowance would make
+    the tests wait for minutes. The pace itself has unit tests.
+    """
+    monkeypatch.setattr(pacing, "REQUESTS_PER_WINDOW", 1_000_000_000)
+
+
+@pytest.fixture
+def running_sandbox(shared_sandbox: Any) -> Any:
+    """The session's sandbox in its first state, with Business Central's rate limit lifted.
+
+    Its clock is real, so that hundreds of runs within five minutes would be refused.
+    """
+    shared_sandbox.admin.post("/restore", json={"name": "fresh"}).raise_for_status()
+    shared_sandbox.admin.post(
+        "/business-central/switches", json={"rate_scale": 0}
+    ).raise_for_status()
+    return shared_sandbox
 
 
 @pytest.fixture(scope="session")
