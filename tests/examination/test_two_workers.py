@@ -84,7 +84,8 @@ def test_a_worker_that_wakes_up_late_cannot_commit(
     for ahead in (AFTER_SETTLING, 2 * AFTER_SETTLING, 3 * AFTER_SETTLING):
         assert run_alone(Job(settings, world.admin_url, ahead=ahead), tmp_path).how == "done"
 
-    assert other.how == "done"
+    # The signal may stop the sleeper inside its commit: then SQLite stays locked, and the other waits.
+    assert other.how in ("done", "unavailable")
     assert sleeper.ended().how in ("done", "unavailable")
     assert set(references(world).values()) == {1}
     assert complaints(world, f"sqlite:///{path}", before) == []
