@@ -84,7 +84,7 @@ def test_a_worker_that_wakes_up_late_cannot_commit(
     for ahead in (AFTER_SETTLING, 2 * AFTER_SETTLING, 3 * AFTER_SETTLING):
         assert run_alone(Job(settings, world.admin_url, ahead=ahead), tmp_path).how == "done"
 
-    # The signal may stop the sleeper inside its commit: then SQLite stays locked, and the other waits.
+    # The signal may stop the sleeper inside its commit: then SQLite is locked for the other.
     assert other.how in ("done", "unavailable")
     assert sleeper.ended().how in ("done", "unavailable")
     assert set(references(world).values()) == {1}
