@@ -17,9 +17,9 @@ from ml_connector.customers.planning import (
     plan_contact,
 )
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Body, Create, Decision, Exclude, Link, Park, Update
+from ml_connector.domain.decision import Create, Decision, Exclude, Link, Park, Update
 from ml_connector.domain.identifiers import Kind, State, folded
-from ml_connector.errors import ConcurrentEdit, RecordRejected, StaleClaim, TransientError
+from ml_connector.errors import ConcurrentEdit, StaleClaim, TransientError
 from ml_connector.exchange.collect import (
     content_digest,
     due_keys,
@@ -31,6 +31,7 @@ from ml_connector.exchange.customers import agrees, company_contacts
 from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express
 from ml_connector.exchange.lost_answers import settle_lost_writes
+from ml_connector.exchange.number_series import create_numbered, written_row
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import planned_record, write_each
 from ml_connector.exchange.reading import fields_of, read_models
@@ -47,8 +48,6 @@ from ml_connector.ledger.records import Intent, Record
 from ml_connector.salesforce.models import Contact
 
 log = logging.getLogger("ml_connector")
-
-_SERIES_ONLY = "contact_series_only"
 
 
 def collect_contacts(systems: Systems) -> list[str]:
@@ -136,7 +135,7 @@ def _settle_lost(systems: Systems, keys: Sequence[str]) -> None:
             found = _look(systems, intent.natural_key, intent.payload)
             return found if isinstance(found, Written) else None
         row = systems.business_central.fetch("contacts", intent.natural_key)
-        return _written(row) if agrees(row, intent.payload) else None
+        return written_row(row) if agrees(row, intent.payload) else None
 
     def complete(record: Record, _: Intent) -> None:
         express(record)
@@ -312,20 +311,9 @@ def _creation(systems: Systems, plan: Planned) -> Write:
         raise ValueError("only a creation creates")
     body = plan.decision.body
     number = str(body.get("number") or "")
-    bc = systems.business_central
 
     def send(on_send: Callable[[], None]) -> Written:
-        series_only = systems.remembered.get(_SERIES_ONLY, lambda: [False])
-        if number and not series_only[0]:
-            try:
-                return _written(bc.create("contacts", body, on_send=on_send))
-            except RecordRejected as fault:
-                if fault.code != "Application_DialogException":
-                    raise
-        without: Body = {name: value for name, value in body.items() if name != "number"}
-        answer = bc.create("contacts", without, on_send=on_send)
-        series_only[0] = True
-        return _written(answer)
+        return create_numbered(systems, "contacts", body, on_send)
 
     def look(intent: Intent) -> Written | Park | None:
         return _look(systems, number, intent.payload)
@@ -346,10 +334,6 @@ def _agreed_now(systems: Systems, plan: Planned) -> Mapping[str, Any]:
     record = fresh_record(systems, Kind.CONTACT, plan.key)
     context = _context(systems, plan.source, record)
     return agreed_contact(plan.source, plan.context, context, systems.policy.customers)
-
-
-def _written(row: Mapping[str, Any]) -> Written:
-    return Written(str(row["id"]).lower(), str(row["number"]), row)
 
 
 def _look(systems: Systems, number: str, payload: Mapping[str, Any]) -> Written | Park | None:
@@ -389,13 +373,13 @@ def _change(systems: Systems, plan: Planned) -> Write:
     bc = systems.business_central
 
     def send(on_send: Callable[[], None]) -> Written:
-        return _written(
+        return written_row(
             bc.update("contacts", decision.bc_id, decision.etag, decision.changes, on_send=on_send)
         )
 
     def look(intent: Intent) -> Written | Park | None:
         row = bc.fetch("contacts", decision.bc_id)
-        return _written(row) if agrees(row, intent.payload) else None
+        return written_row(row) if agrees(row, intent.payload) else None
 
     return Write(
         "update" if isinstance(decision, Update) else "link",

@@ -28,9 +28,9 @@ from ml_connector.customers.planning import (
     qualifies,
 )
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Body, Create, Decision, Exclude, Link, Park, Update
+from ml_connector.domain.decision import Create, Decision, Exclude, Link, Park, Update
 from ml_connector.domain.identifiers import Kind, State, eighteen, folded
-from ml_connector.errors import ConcurrentEdit, RecordRejected, TransientError
+from ml_connector.errors import ConcurrentEdit, TransientError
 from ml_connector.exchange.collect import (
     content_digest,
     due_keys,
@@ -48,6 +48,7 @@ from ml_connector.exchange.merges import (
     other_customer,
     was_merged,
 )
+from ml_connector.exchange.number_series import create_numbered, written_row
 from ml_connector.exchange.order_filter import qualifying_order_condition
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import planned_record, write_each
@@ -70,7 +71,6 @@ log = logging.getLogger("ml_connector")
 _INDEX_FIELDS = (
     "id", "number", "displayName", "postalCode", "email", "website", "taxRegistrationNumber",
 )  # fmt: skip
-_SERIES_ONLY = "customer_series_only"
 _ORDERS_POLLED = "orders_polled"
 
 POLL_AGAIN_AFTER = timedelta(seconds=30)
@@ -186,7 +186,7 @@ def _settle_lost(systems: Systems, keys: Sequence[str]) -> None:
             found = look_for_customer(systems, intent.natural_key, intent.payload)
             return found if isinstance(found, Written) else None
         row = systems.business_central.fetch("customers", intent.natural_key)
-        return _written(row) if agrees(row, intent.payload) else None
+        return written_row(row) if agrees(row, intent.payload) else None
 
     def complete(record: Record, _: Intent) -> None:
         express(record)
@@ -455,20 +455,9 @@ def _creation(systems: Systems, plan: Planned) -> Write:
         raise ValueError("only a creation creates")
     body = plan.decision.body
     number = str(body.get("number") or "")
-    bc = systems.business_central
 
     def send(on_send: Callable[[], None]) -> Written:
-        series_only = systems.remembered.get(_SERIES_ONLY, lambda: [False])
-        if number and not series_only[0]:
-            try:
-                return _written(bc.create("customers", body, on_send=on_send))
-            except RecordRejected as fault:
-                if fault.code != "Application_DialogException":
-                    raise
-        answer = bc.create("customers", _without_number(body), on_send=on_send)
-        if number:
-            series_only[0] = True
-        return _written(answer)
+        return create_numbered(systems, "customers", body, on_send)
 
     def look(intent: Intent) -> Written | Park | None:
         return look_for_customer(systems, number, intent.payload)
@@ -481,14 +470,6 @@ def _creation(systems: Systems, plan: Planned) -> Write:
 def _agreed(systems: Systems, plan: Planned) -> Mapping[str, Any]:
     record = fresh_record(systems, Kind.CUSTOMER, plan.key)
     return agreed(plan.source, _context(systems, plan.source, record), systems.policy.customers)
-
-
-def _written(row: Mapping[str, Any]) -> Written:
-    return Written(str(row["id"]).lower(), str(row["number"]), row)
-
-
-def _without_number(body: Body) -> Body:
-    return {name: value for name, value in body.items() if name != "number"}
 
 
 def look_for_customer(
@@ -549,7 +530,7 @@ def customer_change(systems: Systems, plan: Planned) -> Write:
         row = bc.update(
             "customers", decision.bc_id, decision.etag, decision.changes, on_send=on_send
         )
-        return _written(row)
+        return written_row(row)
 
     def look(intent: Intent) -> Written | Park | None:
         row = bc.fetch("customers", decision.bc_id)

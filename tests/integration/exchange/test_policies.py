@@ -123,3 +123,20 @@ def test_orders_with_one_purchase_order_number_stay_apart(connected: Any) -> Non
     shown = {ours.salesforce("Order", Id=order)[0]["BC_Order_Id__c"] for order in orders}
     assert shown == {row["id"].lower() for row in written}
     assert len(shown) == 2
+
+
+def test_where_the_series_forbids_our_numbers_bc_gives_its_own(connected: Any) -> None:
+    """Customers and contacts are written once under BC's numbers, and Salesforce shows them."""
+    connected.sandbox.admin.post(
+        "/business-central/switches",
+        json={"manual_nos_customers": False, "manual_nos_contacts": False},
+    ).raise_for_status()
+
+    connected.sync()
+    report = connected.sync()
+
+    ids = [row.get("BC_Contact_Id__c") for row in connected.salesforce("Contact")]
+    linked = [each for each in ids if each]
+    assert len(linked) == len(set(linked)) > 30
+    assert report.by_kind["customer"]["unchanged"] > 30
+    assert report.counts["written"] == 0
