@@ -90,6 +90,7 @@ class EventFeed:
         self._subscription: Subscription | None = None
         self._stopping = threading.Event()
         self._has_hole = False
+        self._is_heard = False
         self._failures = 0
         self._refused_sessions = 0
         self.state = FeedState.CONNECTING
@@ -143,6 +144,7 @@ class EventFeed:
         checkpoint = self._systems.ledger.checkpoint(self._feed)
         position = bytes.fromhex(checkpoint.position) if checkpoint is not None else b""
         after = position or None
+        self._is_heard = False
         if after is None:
             self._has_hole = True
             self._need_poll(self.entity, None, "the stream starts without a position")
@@ -154,7 +156,9 @@ class EventFeed:
             subscription.ask(MOST_OUTSTANDING)
             for batch in subscription.batches():
                 self._heard()
-                self._store(batch)
+                position = batch.position or position
+                self._store(batch, position)
+                self._failures = self._refused_sessions = 0
                 subscription.ask(len(batch.events))
                 if self._stopping.is_set():
                     return
@@ -165,6 +169,9 @@ class EventFeed:
                 self._refused_sessions += 1
                 if self._refused_sessions <= MOST_SESSIONS:
                     self._stream.renew_session(subscription.session)
+            if fault.is_unexplained and after is not None and not self._is_heard:
+                self._forget_position(fault)
+                return
             raise
         finally:
             self._subscription = None
@@ -172,15 +179,15 @@ class EventFeed:
 
     def _heard(self) -> None:
         """The server spoke: the stream lives, and what lies before it can be read to its end."""
-        self._failures = self._refused_sessions = 0
+        self._is_heard = True
         if self._has_hole:
             self._has_hole = False
             self._need_poll(self.entity, None, "the stream is open")
         if self.state is not FeedState.LIVE:
             self._note(FeedState.LIVE)
 
-    def _store(self, batch: Batch) -> None:
-        """Store what a response holds and the position after it, in one transaction."""
+    def _store(self, batch: Batch, position: bytes) -> None:
+        """Store what a response holds and the *position* after it, in one transaction."""
         changes: list[NewChange] = []
         newest: datetime | None = None
         holes: list[tuple[datetime | None, str]] = []
@@ -201,19 +208,23 @@ class EventFeed:
             elif decoded.concerns_all:
                 holes.append((_hole(decoded), decoded.change_type))
             elif not self._own.made(decoded):
-                changes += self._changes(decoded)
+                changes += self._changes(decoded, event)
         confirmed = newest or self._systems.clock.now()
         with self._systems.ledger.transaction() as tx:
             self._lease.check(tx)
             tx.add_changes(changes)
-            tx.move_checkpoint(self._feed, batch.position.hex(), confirmed)
+            tx.move_checkpoint(self._feed, position.hex(), confirmed)
             for hole, reason in holes:
                 self._need_poll(self.entity, hole, reason)
         if changes:
             self._on_stored()
 
-    def _changes(self, event: ChangeEvent) -> list[NewChange]:
+    def _changes(self, event: ChangeEvent, raw: RawEvent) -> list[NewChange]:
+        """Return a change per record; delivered again, they have the same keys."""
         kind = event.change_type.removeprefix("GAP_")
+        origin = event.transaction_key or raw.replay_id.hex()
+        change = f"{origin}:{event.sequence_number}:{event.change_type}"
+        at = int(event.committed_at.timestamp() * 1000)
         return [
             NewChange(
                 system=SALESFORCE,
@@ -222,10 +233,7 @@ class EventFeed:
                 change_type=kind,
                 changed_at=event.committed_at,
                 source="event",
-                dedupe_key=(
-                    f"event:{event.transaction_key}:{event.sequence_number}:{event.change_type}"
-                    f":{record_id}"
-                ),
+                dedupe_key=f"event:{change}:{at}:{record_id}",
                 payload={"fields": list(event.changed_fields), "user": event.user_id},
             )
             for record_id in event.record_ids
@@ -261,6 +269,7 @@ class EventFeed:
             return False
         if fault.reaction is Reaction.POLL:
             self._forget_position(fault)
+            self._pause()
             return True
         if fault.reaction is Reaction.WAIT:
             self._note(FeedState.PAUSED, fault.code, said)

@@ -20,6 +20,8 @@ GAP_PREFIX = "GAP_"
 OVERFLOW = "GAP_OVERFLOW"
 _CLIENT = "client="
 _EXPANSIONS_KEPT = 10_000
+_SCHEMA_TRIES = 6
+"""How often a schema that cannot be had now is asked for, before its events are put aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,14 @@ class EventDecoder:
         self._fetch = fetch_schema
         self._schemas: dict[str, _Schema] = {}
         self._refused: dict[str, str] = {}
+        self._tries: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def decode(self, event: RawEvent) -> ChangeEvent:
         """Return what *event* says.
 
-        Raises: Undecodable when it does not fit its schema; StreamFault when the schema cannot be
-        had now.
+        Raises: Undecodable when it does not fit its schema, or the schema could not be had again
+        and again; StreamFault when it cannot be had now.
         """
         schema = self._schema(event.schema_id)
         source = io.BytesIO(event.payload)
@@ -134,13 +137,22 @@ class EventDecoder:
             parsed = _parse(self._fetch(schema_id))
         except StreamFault as fault:
             if fault.reaction is not Reaction.STOP:
+                if self._is_hopeless(schema_id):
+                    raise Undecodable(f"its schema cannot be had now ({fault.code})") from fault
                 raise
             raise self._refuse(schema_id, f"its schema cannot be had ({fault.code})") from fault
         except Undecodable as error:
             raise self._refuse(schema_id, error.reason) from error
         with self._lock:
             self._schemas[schema_id] = parsed
+            self._tries.pop(schema_id, None)
         return parsed
+
+    def _is_hopeless(self, schema_id: str) -> bool:
+        """Count a try; tells whether the feed should go on without this schema for now."""
+        with self._lock:
+            self._tries[schema_id] = self._tries.get(schema_id, 0) + 1
+            return self._tries[schema_id] > _SCHEMA_TRIES
 
     def _refuse(self, schema_id: str, reason: str) -> Undecodable:
         with self._lock:

@@ -78,6 +78,9 @@ REACTIONS: dict[str, Reaction] = {
 }
 """By error code, without its common beginning."""
 
+_REFUSED_POSITION = "subscription.fetch.replayid."
+"""Beginning of every code about a position, those of tomorrow included."""
+
 _BY_STATUS: dict[grpc.StatusCode, Reaction] = {
     grpc.StatusCode.UNAUTHENTICATED: Reaction.NEW_SESSION,
     grpc.StatusCode.PERMISSION_DENIED: Reaction.STOP,
@@ -107,7 +110,13 @@ class StreamFault(FeedError):
     default_code = "stream_lost"
 
     def __init__(
-        self, message: str, *, reaction: Reaction, code: str, request_id: str = ""
+        self,
+        message: str,
+        *,
+        reaction: Reaction,
+        code: str,
+        request_id: str = "",
+        is_unexplained: bool = False,
     ) -> None:
         remedy = _REMEDIES.get(code, _PERMISSION if reaction is Reaction.STOP else _BY_ITSELF)
         super().__init__(
@@ -119,6 +128,8 @@ class StreamFault(FeedError):
             remedy=remedy,
         )
         self.reaction = reaction
+        self.is_unexplained = is_unexplained
+        """Whether the request was refused as invalid, by no code that is known."""
 
 
 def fault_of(error: Any) -> StreamFault:
@@ -127,12 +138,15 @@ def fault_of(error: Any) -> StreamFault:
     status = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
     code = str(trailers.get("error-code", "")).removeprefix(_CODE_PREFIX)
     reaction = REACTIONS.get(code) or _BY_STATUS.get(status, Reaction.RECONNECT)
+    if code.startswith(_REFUSED_POSITION):
+        reaction = Reaction.POLL
     name = code or status.name.lower()
     return StreamFault(
         f"Salesforce's event service ended the call ({name}).",
         reaction=reaction,
         code=name,
         request_id=str(trailers.get("rpc-id", "")),
+        is_unexplained=status is grpc.StatusCode.INVALID_ARGUMENT and code not in REACTIONS,
     )
 
 
@@ -150,7 +164,8 @@ class RawEvent:
 class Batch:
     """One response. Without events it is a sign of life whose position may be stored.
 
-    `position` is where to go on after this batch; `owed` is how many events are still asked for.
+    `position` is where to go on after this batch, empty when the server named none; `owed` is how
+    many events are still asked for.
     """
 
     events: tuple[RawEvent, ...]
@@ -205,8 +220,19 @@ class EventStream:
         return str(self._call(self._stub.GetSchema, request).schema_json)
 
     def topic_schema(self, topic: str) -> str:
-        """Return the id of *topic*'s present schema. Raises: StreamFault when it is refused."""
-        return str(self._call(self._stub.GetTopic, pb2.TopicRequest(topic_name=topic)).schema_id)
+        """Return the id of *topic*'s present schema.
+
+        Raises: StreamFault when the topic is refused, or is there and may not be subscribed.
+        """
+        found = self._call(self._stub.GetTopic, pb2.TopicRequest(topic_name=topic))
+        if not found.can_subscribe:
+            raise StreamFault(
+                f"Salesforce lets this user not subscribe {topic}.",
+                reaction=Reaction.STOP,
+                code="subscription.topic.cannot.subscribe",
+                request_id=str(found.rpc_id),
+            )
+        return str(found.schema_id)
 
     def renew_session(self, refused: Session) -> None:
         """Sign in again unless somebody did since *refused*. Raises: AuthenticationError."""

@@ -169,3 +169,23 @@ def test_a_schema_that_cannot_be_had_now_is_no_fault_of_the_event() -> None:
 
     with pytest.raises(StreamFault):
         EventDecoder(fetch).decode(event())
+
+
+def test_a_schema_that_never_comes_puts_its_events_aside_in_the_end() -> None:
+    """After a few tries the event is given up, so that the feed goes on; a later one tries anew."""
+    schemas: dict[str, str] = {}
+
+    def fetch(schema_id: str) -> str:
+        if schema_id not in schemas:
+            raise StreamFault("later", reaction=Reaction.RECONNECT, code="internal")
+        return schemas[schema_id]
+
+    reader = EventDecoder(fetch)
+    for _ in range(6):
+        with pytest.raises(StreamFault):
+            reader.decode(event())
+    with pytest.raises(Undecodable):
+        reader.decode(event())
+    schemas["schema"] = json.dumps(SCHEMA)
+
+    assert reader.decode(event()).entity == "Account"
