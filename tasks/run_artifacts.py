@@ -210,8 +210,12 @@ def cell(text: str) -> str:
 )
 async def publish_checks(connection: str, lines: Sequence[CheckLine]) -> None:
     """Write the preflight lines as an artifact, one history per connection."""
-    text = [f"# check-connections: {connection}", "", "| level | what | remedy |", "|---|---|---|"]
-    text += [f"| {line.level} | {cell(line.message)} | {cell(line.remedy)} |" for line in lines]
+    text = [f"# check-connections: {connection}", "", "| level | what | remedy | where |"]
+    text += ["|---|---|---|---|"]
+    text += [
+        f"| {line.level} | {cell(line.message)} | {cell(line.remedy)} | {cell(line.page)} |"
+        for line in lines
+    ]
     await acreate_markdown_artifact(
         "\n".join(text),
         key=f"check-connections-{connection}",

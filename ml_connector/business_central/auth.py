@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,12 +15,14 @@ import msal
 from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS
 from msal.exceptions import MsalError
 
+from ml_connector import wire_json
 from ml_connector.business_central import faults
 from ml_connector.business_central.settings import BusinessCentralSettings
 from ml_connector.errors import (
     AuthenticationError,
     ConfigurationError,
     ConnectorError,
+    ContractError,
     RateLimited,
     TransientError,
 )
@@ -178,6 +181,22 @@ class BusinessCentralAuth:
                 self._token = None
                 self._token = self._sign_in()
             return self._token
+
+    def roles(self) -> frozenset[str] | None:
+        """Return the application permissions the token was given; None when it does not say.
+
+        The token is the service's to read: this is a hint for a person, never a decision.
+        """
+        parts = self.token().secret.split(".")
+        if len(parts) != 3:
+            return None
+        try:
+            padded = parts[1] + "=" * (-len(parts[1]) % 4)
+            claims = wire_json.decode(base64.urlsafe_b64decode(padded))
+        except (ContractError, ValueError):
+            return None
+        roles = claims.get("roles") if isinstance(claims, dict) else None
+        return frozenset(map(str, roles)) if isinstance(roles, list) else None
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be shown."""

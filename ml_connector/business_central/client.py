@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -120,7 +121,22 @@ class BusinessCentralClient:
         """How many requests left by (method, kind), such as ("POST", "salesOrders")."""
         return dict(self._wire.calls)
 
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """How far the service's clock is ahead of this computer's; None before any answer."""
+        return self._wire.clock_offset
+
     # --- company ---
+
+    def environments(self) -> list[str]:
+        """Return the names of the tenant's environments.
+
+        Source: Business Central, "Get environments".
+        """
+        address = f"{self.settings.base_url.removesuffix('/v2.0')}/environments/v1.2"
+        operation = "GET environments"
+        answer = self._wire.send(Call("GET", address, "environments", operation))
+        return [str(row.get("name") or "") for row in self._rows_of(answer, operation)]
 
     def companies(self) -> list[Company]:
         """Return the companies of the environment.

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +18,7 @@ from ml_connector.business_central import faults
 from ml_connector.business_central.auth import BusinessCentralAuth, Token
 from ml_connector.business_central.pacing import Pace
 from ml_connector.business_central.settings import BusinessCentralSettings
+from ml_connector.domain.clock import SystemClock, clock_offset
 from ml_connector.errors import ContractError
 from ml_connector.proxy import proxy_for
 from ml_connector.tls import trusted_context
@@ -79,6 +81,8 @@ class BusinessCentralWire:
             settings, self._sign_in_http, on_call=lambda method: self._count(method, "sign_in")
         )
         self._pace = pace
+        self.clock_offset: timedelta | None = None
+        """How far Business Central's clock is ahead of this computer's, by its last answer."""
         self._lock = threading.Lock()
         self._answered = False
         self._of_thread = threading.local()
@@ -139,6 +143,7 @@ class BusinessCentralWire:
             if call.on_send is not None:
                 call.on_send()
             self._count(call.method, call.kind)
+            sent_at = SystemClock().now()
             try:
                 response = self._http.send(request)
             except (httpx.TransportError, httpx.DecodingError) as error:
@@ -150,6 +155,9 @@ class BusinessCentralWire:
                     first_contact=not self._answered,
                 ) from error
         self._answered = True
+        self.clock_offset = clock_offset(
+            response.headers.get("Date", ""), sent_at, SystemClock().now()
+        )
         if call.is_write:
             self._of_thread.last_write = faults.request_id_of(response.headers)
         return response

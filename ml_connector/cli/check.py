@@ -59,4 +59,6 @@ def say_lines(console: Console, lines: list[CheckLine]) -> None:
         table.add_row(Text(level, style=_STYLES[level]), Text(line.message))
         if line.remedy:
             table.add_row("", Text(line.remedy, style="dim"))
+        if line.page:
+            table.add_row("", Text(f"where: {line.page}", style="dim"))
     console.print(table)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -37,3 +38,18 @@ class FixedClock:
 def today_in(clock: Clock, zone: str) -> date:
     """Return the calendar date it is now in the IANA time zone *zone*."""
     return clock.now().astimezone(ZoneInfo(zone)).date()
+
+
+def clock_offset(date_header: str, sent_at: datetime, answered_at: datetime) -> timedelta | None:
+    """Return how far the sender of an HTTP Date header is ahead; None when it is no such date.
+
+    The times of request and answer are this computer's. The header is cut to the second.
+    """
+    try:
+        theirs = parsedate_to_datetime(date_header)
+    except (TypeError, ValueError):
+        return None
+    if theirs.tzinfo is None:
+        return None
+    between = sent_at + (answered_at - sent_at) / 2
+    return theirs + timedelta(milliseconds=500) - between

@@ -443,6 +443,8 @@ def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], No
 
     def finish(record: Record, written: Written) -> None:
         record.sent = agreed(account, _context(systems, account, record), systems.policy.customers)
+        if isinstance(plan.decision, Create):
+            record.facts["created"] = True
         if "displayName" in written.answer:
             customer_index(systems).add(parse_bc(Customer, written.answer))
         express(record)

@@ -109,6 +109,8 @@ class Session:
     organization_id: str
     user_id: str
     signed_in_at: datetime
+    scope: str = ""
+    """What the session may be used for, blanks between; "" when the answer did not say."""
 
 
 class SalesforceAuth:
@@ -257,4 +259,5 @@ class SalesforceAuth:
             organization_id=organization_id,
             user_id=user_id,
             signed_in_at=self._clock.now(),
+            scope=str(content.get("scope") or ""),
         )

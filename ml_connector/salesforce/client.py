@@ -124,6 +124,11 @@ class SalesforceClient:
         """The org's calls in 24 hours and its allocation, as last told; None before any answer."""
         return self._wire.api_usage
 
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """How far the org's clock is ahead of this computer's; None before any answer."""
+        return self._wire.clock_offset
+
     # --- metadata ---
 
     def describe(self, sobject: str) -> Describe:

@@ -39,9 +39,10 @@ class FieldDescribe(BaseModel):
     defaulted_on_create: bool = False
     createable: bool = False
     updateable: bool = False
-    external_id: bool = False
-    unique: bool = False
-    case_sensitive: bool = False
+    external_id: bool | None = None
+    """None where the answer does not say it."""
+    unique: bool | None = None
+    case_sensitive: bool | None = None
     calculated: bool = False
     restricted_picklist: bool = False
     picklist_values: tuple[PicklistValue, ...] = ()
@@ -58,8 +59,9 @@ class Describe(BaseModel):
     name: str
     label: str = ""
     key_prefix: str | None = None
-    createable: bool = False
-    updateable: bool = False
+    createable: bool | None = None
+    """Whether the user may create records; None where the answer does not say it."""
+    updateable: bool | None = None
     deletable: bool = False
     queryable: bool = False
     replicateable: bool = False

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -15,7 +16,7 @@ import requests
 from simple_salesforce import Salesforce
 
 from ml_connector import wire_json
-from ml_connector.domain.clock import Clock
+from ml_connector.domain.clock import Clock, SystemClock, clock_offset
 from ml_connector.errors import ConnectorError, ContractError
 from ml_connector.salesforce import faults
 from ml_connector.salesforce.auth import CALL_OPTIONS, SalesforceAuth, Session
@@ -55,6 +56,9 @@ class SalesforceWire:
         self.http = open_session(settings.my_domain_url, settings.ca_pem)
         self.calls: Counter[tuple[str, str]] = Counter()
         self.api_usage: tuple[int, int] | None = None
+        """Calls used and allowed in the rolling day, as the last answer told them."""
+        self.clock_offset: timedelta | None = None
+        """How far Salesforce's clock is ahead of this computer's, by its last answer."""
         self.auth = SalesforceAuth(
             settings, self.http, clock, on_call=lambda: self._count("POST", "sign_in")
         )
@@ -116,6 +120,7 @@ class SalesforceWire:
         if call.params:
             url = f"{url}?{urlencode(call.params, quote_via=quote)}"
         self._count(call.method, call.kind)
+        sent_at = SystemClock().now()
         try:
             response: requests.Response = org.session.request(
                 call.method,
@@ -134,6 +139,9 @@ class SalesforceWire:
                 first_contact=not self._answered,
             ) from error
         self._answered = True
+        self.clock_offset = clock_offset(
+            response.headers.get("Date", ""), sent_at, SystemClock().now()
+        )
         self._note_usage(response)
         return response
 

@@ -7,6 +7,11 @@ from ml_connector.sandbox.salesforce.schema import Child, Field, Schema, SObject
 
 CURRENCIES = ("USD", "EUR", "GBP", "CAD", "JPY", "CHF")
 ORDER_STATUS_NAMES = ("Draft", "Activated")
+USER_PERMISSIONS = (
+    "ApiEnabled", "ActivateOrder", "EditActivatedOrders", "CustomizeApplication", "ModifyMetadata",
+    "ModifyAllData", "ViewAllData", "ViewSetup",
+)  # fmt: skip
+"""Permissions of a user, as UserPermissionAccess shows one's own."""
 
 
 def _text(name: str, length: int, kind: str = "string", **more: Any) -> Field:
@@ -420,6 +425,17 @@ def _setup_objects() -> list[SObject]:
                 read_only(_pick("LocaleSidKey", "en_US")),
                 read_only(_pick("UserType", "Standard")),
                 *_audit(deletable=False),
+            ],
+            **closed,
+        ),
+        _object(
+            "UserPermissionAccess",
+            "User Permission Access",
+            "User Permission Accesses",
+            "0PA",
+            [
+                read_only(_instant("LastCacheUpdate")),
+                *(read_only(_flag(f"Permissions{name}")) for name in USER_PERMISSIONS),
             ],
             **closed,
         ),

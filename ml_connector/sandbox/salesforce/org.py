@@ -12,7 +12,7 @@ from ml_connector.sandbox.frame.application import Frame
 from ml_connector.sandbox.salesforce.access import Access, Person
 from ml_connector.sandbox.salesforce.faults import SalesforceFault
 from ml_connector.sandbox.salesforce.ids import record_id, record_number
-from ml_connector.sandbox.salesforce.objects import CURRENCIES, standard_schema
+from ml_connector.sandbox.salesforce.objects import CURRENCIES, USER_PERMISSIONS, standard_schema
 from ml_connector.sandbox.salesforce.package import Package, read_package
 from ml_connector.sandbox.salesforce.schema import Schema, SObject
 from ml_connector.sandbox.salesforce.switches import SWITCHES
@@ -145,6 +145,13 @@ class SalesforceOrg:
         """Whether a user sees every record of an object."""
         found = self.schema.find(sobject)
         return found is not None and self.people[user_id].access.may_view_all(found)
+
+    def show_permissions(self, person: Person) -> None:
+        """Let UserPermissionAccess hold the one row that this user sees: the own permissions."""
+        found = record_id("0PA", 1)
+        row: Row = {"Id": found, "LastCacheUpdate": self.now()}
+        row |= {f"Permissions{name}": person.access.has(name) for name in USER_PERMISSIONS}
+        self.tables["UserPermissionAccess"].rows = {found: row}
 
     # --- records ---------------------------------------------------------------------------
 

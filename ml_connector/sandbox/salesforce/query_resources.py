@@ -57,6 +57,8 @@ class QueryResources:
 
     def _first(self, call: Call, text: str, *, include_deleted: bool) -> Record:
         select = parse(text)
+        if str(select.source).lower() == "userpermissionaccess":
+            self._org.show_permissions(call.user)
         query = Query(self._org, call.user, select, include_deleted=include_deleted)
         if query.counts_only:
             return {"totalSize": len(query.ids()), "done": True, "records": []}

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from ml_connector.changes.notification_feed import has_news, take_notifications
 from ml_connector.changes.subscription_keeping import Ending, report_json
-from ml_connector.exchange.notification_checks import notification_lines
+from ml_connector.exchange.notification_checks import CODE, notification_lines
 from ml_connector.exchange.notified import NOTIFIED_SETS
 from ml_connector.exchange.systems import Systems
 from tests.integration.receiver.conftest import World
@@ -137,7 +137,7 @@ def test_the_preflight_tells_whether_they_stand(world: World) -> None:
 
     def levels() -> list[str]:
         with Systems.open(world.settings) as systems:
-            return [str(line.level) for line in notification_lines(systems)]
+            return [str(line.level) for line in notification_lines(systems) if line.code == CODE]
 
     assert levels() == ["warning"]
     world.keep()

@@ -9,7 +9,7 @@ import pytest
 
 from ml_connector.configuration.fields import FieldMapping
 from ml_connector.exchange.check_line import Level
-from ml_connector.exchange.checks import _mapped_fields
+from ml_connector.exchange.salesforce_record_checks import mapped_fields
 
 
 def systems(owner: Any, *, updateable: bool | None) -> Any:
@@ -30,7 +30,7 @@ def systems(owner: Any, *, updateable: bool | None) -> Any:
 @pytest.mark.parametrize("updateable", [None, False])
 def test_a_mapped_field_that_cannot_work_blocks(updateable: bool | None) -> None:
     """It is named, before a sync stumbles over it."""
-    (line,) = _mapped_fields(systems("business_central", updateable=updateable))
+    (line,) = mapped_fields(systems("business_central", updateable=updateable))
 
     assert line.level is Level.BLOCKING
     assert "Account.Region__c" in line.message
@@ -38,4 +38,4 @@ def test_a_mapped_field_that_cannot_work_blocks(updateable: bool | None) -> None
 
 def test_a_mapped_field_that_works_is_no_news() -> None:
     """Nothing is said."""
-    assert list(_mapped_fields(systems("business_central", updateable=True))) == []
+    assert list(mapped_fields(systems("business_central", updateable=True))) == []
