@@ -48,7 +48,15 @@ class MeasuredSandbox:
     def restore(self, latency: float) -> None:
         """Go back to the first state, with *latency* seconds added to every answer."""
         self._post("/restore", {"name": "fresh"})
-        self._post("/latency", {"seconds": latency})
+        self.add_latency(latency)
+
+    def add_latency(self, seconds: float) -> None:
+        """Add *seconds* to every answer from now on."""
+        self._post("/latency", {"seconds": seconds})
+
+    def open_streams(self) -> int:
+        """Return how many streams of change events are open."""
+        return len(self.act("salesforce", "pubsub_streams")["streams"])
 
     def count_from_zero(self) -> None:
         """Forget the requests so far."""
