@@ -9,7 +9,7 @@ RUNS ?= 2000
 FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast examination check format docs lock postgres clean
+.PHONY: help install demo test test-fast examination check format docs site lock postgres clean
 
 help: ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,7 +36,7 @@ examination: install ## Kill, cut off and race the main job 2,000 times and comp
 	$(BIN)/python -m tests.examination --runs $(RUNS) --first $(FIRST)
 	$(BIN)/python -m tests.examination --runs $(shell expr $(RUNS) / 4 + 1) --first $(FIRST) --lose-ledger
 
-check: install ## Format, lint, types, import contracts
+check: install site ## Format, lint, types, import contracts, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -49,6 +49,9 @@ format: install ## Format the code and mend what lint can mend
 docs: install ## Renew the reference pages that follow from the code
 	$(BIN)/python docs/generate.py
 
+site: install ## Build the documentation into site/; fails on a broken link
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 lock: ## Renew requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --extra dev pyproject.toml --output-file requirements.lock
@@ -57,4 +60,4 @@ postgres: ## Install the PostgreSQL server the tests start, when it is missing a
 	@sh .ci/postgres
 
 clean: ## Remove what the commands made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis ci-output
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis ci-output
