@@ -19,6 +19,8 @@ BESIDE = (
 )
 PARTS = ("tutorials", "how-to", "reference", "explanation", "adr", "glossary", "project")
 
+_FENCED = re.compile(r"^(?:\s*```.*?^\s*```|.*?$)\n?", re.MULTILINE | re.DOTALL)
+_ITEM = re.compile(r"\s*(?:[-*]|\d+\.) ")
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -45,9 +47,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Turn links that leave this folder to where their pages are on the site."""
+    """Write the page as the site needs it: its links, and its lists."""
     source = page.file.abs_src_path
-    return _turned(markdown, Path(source)) if source else markdown
+    return _apart(_turned(markdown, Path(source)) if source else markdown)
 
 
 def on_nav(nav: Navigation, **_: Any) -> Navigation:
@@ -61,7 +63,23 @@ def on_nav(nav: Navigation, **_: Any) -> Navigation:
         return PARTS.index(first) if first in PARTS else -1
 
     nav.items.sort(key=part)
+    for item in nav.items:
+        if item.is_section and item.title == "Adr":
+            item.title = "Decisions"
     return nav
+
+
+def _apart(text: str) -> str:
+    """Return *text* with an empty line between a paragraph and its list, which the site needs."""
+    found: list[str] = []
+    before = ""
+    for piece in _FENCED.findall(text):
+        starts = _ITEM.match(piece) and before and not before[0].isspace()
+        if starts and not _ITEM.match(before) and before.strip() and "```" not in piece:
+            found.append("\n")
+        found.append(piece)
+        before = piece
+    return "".join(found)
 
 
 def _turned(text: str, source: Path) -> str:
