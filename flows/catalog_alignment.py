@@ -12,7 +12,7 @@ from tasks.open_systems import open_systems
 from tasks.run_artifacts import Summary, publish_summary
 
 
-@flow(name="align-catalog", flow_run_name="align-catalog {connection}")
+@flow(name="align-catalog", flow_run_name="{connection}")
 async def align_catalog(connection: ConnectionName, only: Extent = "everything") -> PhaseResult:
     """Link every product to one item and report what has no partner.
 
@@ -24,7 +24,7 @@ async def align_catalog(connection: ConnectionName, only: Extent = "everything")
         connection: Name of the connection, as saved by ml-connector connect.
         only: Everything that may have changed, or what the change feeds stored.
     """
-    async with open_systems(connection) as systems:
+    async with open_systems(connection, "kind:item", "both-directions") as systems:
         scope = Scope(systems)
         find = find_products if only == "everything" else find_changed_products
         products = await find(scope)

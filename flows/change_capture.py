@@ -16,7 +16,7 @@ from tasks.open_systems import open_systems
 Minutes = Annotated[float, Field(gt=0, le=1440, title="Minutes")]
 
 
-@flow(name="capture-changes", flow_run_name="capture-changes {connection}")
+@flow(name="capture-changes", flow_run_name="{connection}")
 async def capture_changes(connection: ConnectionName, minutes: Minutes = 55) -> int:
     """Take Salesforce's change events in as they come and hand them to the other flows.
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from prefect import flow
 
 from flows.change_hand_over import hand_over_changes
 from flows.connection_name import ConnectionName
 from flows.invoice_posting import post_draft_invoices
 from flows.status_write_back import write_back_status
-from ml_connector.exchange.feed_report import feeds
 from tasks.batches import PhaseResult, Scope, settle
-from tasks.changes import find_due, poll_changes_of, publish_feeds
+from tasks.changes import find_due, poll_changes_of
+from tasks.health import publish_health
 from tasks.open_systems import open_systems
+from tasks.run_labels import name_run
 
 
-@flow(name="poll-changes", flow_run_name="poll-changes {connection}")
+@flow(name="poll-changes", flow_run_name="{connection}")
 async def poll_changes(connection: ConnectionName) -> PhaseResult:
     """Poll both systems from the last confirmed time on, deletions and merges included.
 
@@ -34,5 +33,7 @@ async def poll_changes(connection: ConnectionName) -> PhaseResult:
         results = await hand_over_changes(connection, await find_due(scope))
         results.append(await settle(post_draft_invoices(connection)))
         results.append(await settle(write_back_status(connection)))
-        await publish_feeds(connection, await asyncio.to_thread(feeds, systems))
-        return PhaseResult().joined(*results)
+        await publish_health(scope)
+        whole = PhaseResult().joined(*results)
+        await name_run(connection, str(whole))
+        return whole

@@ -11,11 +11,12 @@ from ml_connector.errors import ConfigurationError
 from ml_connector.exchange.checks import CheckLine
 from tasks.batches import Scope
 from tasks.connection_checks import check_prefect, check_systems, sign_in
+from tasks.health import publish_health
 from tasks.open_systems import open_systems
 from tasks.run_artifacts import publish_checks
 
 
-@flow(name="check-connections", flow_run_name="check-connections {connection}")
+@flow(name="check-connections", flow_run_name="{connection}")
 async def check_connections(
     connection: ConnectionName, depth: Literal["full", "sign-in"] = "full"
 ) -> list[CheckLine]:
@@ -28,11 +29,12 @@ async def check_connections(
         connection: Name of the connection, as saved by ml-connector connect.
         depth: The full list, or only what every run needs to begin.
     """
-    async with open_systems(connection) as systems:
+    async with open_systems(connection, "read-only") as systems:
         scope = Scope(systems)
         if depth == "full":
             lines = [*await check_systems(scope), *await check_prefect(scope)]
             await publish_checks(connection, lines)
+            await publish_health(scope)
         else:
             lines = await sign_in(scope)
         require_no_blocking(lines)

@@ -21,7 +21,7 @@ from tasks.open_systems import open_systems
 from tasks.run_artifacts import Summary, publish_summary
 
 
-@flow(name="ingest-customers", flow_run_name="ingest-customers {connection}")
+@flow(name="ingest-customers", flow_run_name="{connection}")
 async def ingest_customers(connection: ConnectionName, only: Extent = "everything") -> PhaseResult:
     """Create, update or link a customer for every qualifying Account, then its contacts.
 
@@ -33,7 +33,9 @@ async def ingest_customers(connection: ConnectionName, only: Extent = "everythin
         connection: Name of the connection, as saved by ml-connector connect.
         only: Everything that may have changed, or what the change feeds stored.
     """
-    async with open_systems(connection) as systems:
+    async with open_systems(
+        connection, "kind:customer", "kind:contact", "to-business-central"
+    ) as systems:
         scope = Scope(systems)
         everything = only == "everything"
         accounts = await (find_accounts if everything else find_changed_accounts)(scope)

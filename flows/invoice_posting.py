@@ -11,7 +11,7 @@ from tasks.open_systems import open_systems
 from tasks.run_artifacts import Summary, publish_summary
 
 
-@flow(name="post-invoices", flow_run_name="post-invoices {connection}")
+@flow(name="post-invoices", flow_run_name="{connection}")
 async def post_draft_invoices(connection: ConnectionName) -> PhaseResult:
     """Post every draft invoice of a linked order that fits what the order has left to invoice.
 
@@ -21,7 +21,7 @@ async def post_draft_invoices(connection: ConnectionName) -> PhaseResult:
     Args:
         connection: Name of the connection, as saved by ml-connector connect.
     """
-    async with open_systems(connection) as systems:
+    async with open_systems(connection, "kind:invoice", "to-business-central") as systems:
         scope = Scope(systems)
         drafts = await find_drafts(scope)
         result = await run_phase(systems, drafts, plan_drafts, post_invoices)

@@ -12,7 +12,7 @@ from tasks.orders import find_orders, plan_orders, show_orders, write_orders
 from tasks.run_artifacts import Summary, publish_summary
 
 
-@flow(name="ingest-orders", flow_run_name="ingest-orders {connection}")
+@flow(name="ingest-orders", flow_run_name="{connection}")
 async def ingest_orders(connection: ConnectionName, only: Extent = "everything") -> PhaseResult:
     """Create one sales order with equal lines and net total for every qualifying Order.
 
@@ -24,7 +24,7 @@ async def ingest_orders(connection: ConnectionName, only: Extent = "everything")
         connection: Name of the connection, as saved by ml-connector connect.
         only: Everything that may have changed, or what the change feeds stored.
     """
-    async with open_systems(connection) as systems:
+    async with open_systems(connection, "kind:order", "to-business-central") as systems:
         scope = Scope(systems)
         find = find_orders if only == "everything" else find_changed_orders
         found = await find(scope)

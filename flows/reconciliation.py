@@ -14,7 +14,7 @@ from tasks.open_systems import open_systems
 from tasks.reconciliation import Report, compare_sides, publish_reconciliation
 
 
-@flow(name="reconcile", flow_run_name="reconcile {connection}", persist_result=False)
+@flow(name="reconcile", flow_run_name="{connection}", persist_result=False)
 async def reconcile(connection: ConnectionName, heal: bool = True) -> Reconciliation:
     """Compare every order, account and product of both sides as they are now.
 
@@ -26,7 +26,7 @@ async def reconcile(connection: ConnectionName, heal: bool = True) -> Reconcilia
         connection: Name of the connection, as saved by ml-connector connect.
         heal: Write again what Salesforce should show. Without it nothing is written.
     """
-    async with open_systems(connection) as systems:
+    async with open_systems(connection, "both-directions") as systems:
         scope = Scope(systems)
         await asyncio.to_thread(begin_run, systems, "reconcile")
         report = await compare_sides(scope, heal)

@@ -12,7 +12,7 @@ from tasks.batches import Scope
 from tasks.open_systems import open_systems
 
 
-@flow(name="audit-record", flow_run_name="audit-record {record}", persist_result=False)
+@flow(name="audit-record", flow_run_name="{connection}: {record}", persist_result=False)
 async def audit_record(connection: ConnectionName, record: str) -> dict[str, Any]:
     """Show everything that was decided and written about one record, and in which run.
 
@@ -23,7 +23,7 @@ async def audit_record(connection: ConnectionName, record: str) -> dict[str, Any
         connection: Name of the connection, as saved by ml-connector connect.
         record: Id or number of the record in Salesforce or Business Central.
     """
-    async with open_systems(connection) as systems:
+    async with open_systems(connection, "read-only") as systems:
         scope = Scope(systems)
         document = await read_audit(scope, record)
         await publish_audit(scope, document)

@@ -30,7 +30,7 @@ from tasks.replay import choose_records, derive_status, release_records
 from tasks.run_artifacts import Summary, publish_summary
 
 
-@flow(name="replay-records", flow_run_name="replay-records {connection}", persist_result=False)
+@flow(name="replay-records", flow_run_name="{connection}", persist_result=False)
 async def replay_records(
     connection: ConnectionName,
     records: list[str] | None = None,
@@ -52,7 +52,7 @@ async def replay_records(
         everything: Every waiting or parked record.
     """
     selection = Selection(tuple(records or ()), cause, since, everything)
-    async with open_systems(connection) as systems:
+    async with open_systems(connection, "both-directions") as systems:
         scope = Scope(systems)
         await asyncio.to_thread(begin_run, systems, "replay-records")
         choice = await choose_records(scope, selection)

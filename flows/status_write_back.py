@@ -21,7 +21,7 @@ from tasks.run_artifacts import Summary, publish_summary
 from tasks.subscriptions import take_notifications
 
 
-@flow(name="write-back-status", flow_run_name="write-back-status {connection}")
+@flow(name="write-back-status", flow_run_name="{connection}")
 async def write_back_status(connection: ConnectionName, only: Extent = "everything") -> PhaseResult:
     """Show on Salesforce what Business Central says was ordered, shipped, invoiced and paid.
 
@@ -32,7 +32,7 @@ async def write_back_status(connection: ConnectionName, only: Extent = "everythi
         connection: Name of the connection, as saved by ml-connector connect.
         only: Look at everything that may have moved, or only at what notifications told.
     """
-    async with open_systems(connection) as systems:
+    async with open_systems(connection, "kind:status", "to-salesforce") as systems:
         scope = Scope(systems)
         await take_notifications(scope)
         find = find_affected_orders if only == "everything" else find_notified_orders

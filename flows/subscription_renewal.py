@@ -17,7 +17,7 @@ from tasks.subscriptions import (
 )
 
 
-@flow(name="renew-subscriptions", flow_run_name="renew-subscriptions {connection}")
+@flow(name="renew-subscriptions", flow_run_name="{connection}")
 async def renew_subscriptions(connection: ConnectionName) -> Report:
     """Compare the notification subscriptions Business Central has with those we want.
 
@@ -29,7 +29,7 @@ async def renew_subscriptions(connection: ConnectionName) -> Report:
     Args:
         connection: Name of the connection, as saved by ml-connector connect.
     """
-    async with open_systems(connection) as systems:
+    async with open_systems(connection, "to-salesforce") as systems:
         scope = Scope(systems)
         report = Report(await compare_subscriptions(scope))
         for step in report.plan.steps:

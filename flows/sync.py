@@ -18,6 +18,7 @@ from flows.status_write_back import write_back_status
 from ml_connector.exchange.plan import Plan
 from ml_connector.exchange.report import SyncReport, begin_run, run_report
 from tasks.batches import PhaseResult, Scope, settle
+from tasks.health import publish_health
 from tasks.open_systems import open_systems
 from tasks.plans import Drawn, guard_changes, plan_sync, publish_plan
 from tasks.run_artifacts import Summary, publish_summary
@@ -25,7 +26,7 @@ from tasks.run_artifacts import Summary, publish_summary
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
-@flow(name="sync", flow_run_name="sync {connection}", persist_result=False)
+@flow(name="sync", flow_run_name="{connection}", persist_result=False)
 async def sync(
     connection: ConnectionName, plan: bool = False, allow_changes: Percent | None = None
 ) -> SyncReport | Plan:
@@ -53,7 +54,7 @@ async def sync(
             return drawn
         await guard_changes(scope, allow_changes)
         await asyncio.to_thread(begin_run, systems, "sync")
-        titles = ["catalog", "customers", "orders", "invoices", "status"]
+        titles = ["items", "customers and contacts", "orders", "invoices", "status"]
         results = [
             await settle(align_catalog(connection)),
             await settle(ingest_customers(connection)),
@@ -63,5 +64,6 @@ async def sync(
         ]
         report = await asyncio.to_thread(run_report, systems, systems.run.flow_run_id)
         await publish_summary(scope, "sync", titles, Summary(*results))
+        await publish_health(scope)
         PhaseResult().joined(*results)
         return report

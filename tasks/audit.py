@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -16,7 +15,8 @@ from ml_connector.errors import RecordNotFound
 from ml_connector.exchange.audit_report import audit_of
 from ml_connector.exchange.outcome import Outcome
 from tasks.batches import Scope
-from tasks.run_artifacts import Links, cell
+from tasks.links import Links, links_of
+from tasks.run_artifacts import cell
 
 
 @task(
@@ -48,7 +48,7 @@ async def read_audit(scope: Scope, record: str) -> dict[str, Any]:
 )
 async def publish_audit(scope: Scope, document: dict[str, Any]) -> None:
     """Write the record's life as a text with links and as a table, one history per connection."""
-    links = await asyncio.to_thread(Links, scope.systems)
+    links = await links_of(scope.systems)
     name = scope.systems.settings.name
     await acreate_markdown_artifact(
         audit_text(document, links),
@@ -85,8 +85,8 @@ def audit_text(document: dict[str, Any], links: Links) -> str:
     lines = [
         f"# {record['kind']} {number}",
         "",
-        f"{record['state']} {cell(record['message'])} Salesforce: {links.salesforce(outcome)},"
-        f" Business Central: {links.business_central(outcome)}",
+        f"{record['state']} {cell(record['message'])} Salesforce: {links.salesforce_cell(outcome)},"
+        f" Business Central: {links.business_central_cell(outcome)}",
         "",
         "| at | direction | action | outcome | rule | request | run |",
         "|---|---|---|---|---|---|---|",

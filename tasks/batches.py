@@ -10,12 +10,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from math import ceil
 from typing import TypeVar
 
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
 
 from ml_connector.domain.identifiers import State
+from ml_connector.domain.money import ZERO
 from ml_connector.errors import TransientError
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared, Tally
 from ml_connector.exchange.show import ShowResult
@@ -128,9 +130,15 @@ class Batch:
 
 @dataclass(slots=True)
 class PhaseResult:
-    """What a phase did: counts of all records, and the ones worth naming."""
+    """What a phase did: counts of all records, and the ones worth naming.
+
+    `counts` are the records decided on, by state; `shown` are the Salesforce records whose BC_
+    fields were brought up to date. `money` is what the written records are worth, by currency.
+    """
 
     counts: dict[State, int] = field(default_factory=dict)
+    shown: dict[State, int] = field(default_factory=dict)
+    money: dict[str, Decimal] = field(default_factory=dict)
     details: list[Outcome] = field(default_factory=list)
     faults: list[TransientError] = field(default_factory=list)
 
@@ -138,19 +146,41 @@ class PhaseResult:
         """Count *outcomes* in, and keep those that changed or need someone."""
         for outcome in outcomes:
             self.counts[outcome.state] = self.counts.get(outcome.state, 0) + 1
-            if outcome.state is not State.UNCHANGED and len(self.details) < DETAILS_KEPT:
-                self.details.append(outcome)
+            if outcome.state is State.WRITTEN and outcome.money is not None:
+                currency = outcome.money.currency
+                self.money[currency] = self.money.get(currency, ZERO) + outcome.money.amount
+        self._keep(outcomes)
 
     async def showing(self, shown: Awaitable[ShowResult]) -> PhaseResult:
-        """Await what is shown in Salesforce and count it in; returns itself.
+        """Await what is shown in Salesforce and count it apart; returns itself.
 
         A service that stays away is remembered as a fault, so that the run goes on to its summary.
         """
         try:
-            self.add((await shown).outcomes or ())
+            outcomes = (await shown).outcomes or []
         except TransientError as fault:
             self.faults.append(fault)
+            return self
+        for outcome in outcomes:
+            self.shown[outcome.state] = self.shown.get(outcome.state, 0) + 1
+        # What was shown of a record that the phase has written is no news of its own.
+        named = {outcome.key for outcome in self.details}
+        self._keep(
+            [each for each in outcomes if each.state is not State.WRITTEN or each.key not in named]
+        )
         return self
+
+    def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        worth_naming = [each for each in outcomes if each.state is not State.UNCHANGED]
+        self.details += worth_naming[: max(0, DETAILS_KEPT - len(self.details))]
+
+    def in_all(self) -> dict[State, int]:
+        """Return how many records are in each state, statuses shown in Salesforce included."""
+        return {
+            state: self.counts.get(state, 0) + self.shown.get(state, 0)
+            for state in State
+            if state in self.counts or state in self.shown
+        }
 
     def joined(self, *others: PhaseResult) -> PhaseResult:
         """Return this and *others* as one.
@@ -159,8 +189,11 @@ class PhaseResult:
         """
         whole = PhaseResult()
         for part in (self, *others):
-            for state, count in part.counts.items():
-                whole.counts[state] = whole.counts.get(state, 0) + count
+            for mine, theirs in ((whole.counts, part.counts), (whole.shown, part.shown)):
+                for state, count in theirs.items():
+                    mine[state] = mine.get(state, 0) + count
+            for currency, amount in part.money.items():
+                whole.money[currency] = whole.money.get(currency, ZERO) + amount
             whole.details += part.details
             whole.faults += part.faults
         whole.raise_faults()
@@ -180,7 +213,9 @@ class PhaseResult:
             )
 
     def __str__(self) -> str:
-        return ", ".join(f"{n} {state}" for state, n in sorted(self.counts.items())) or "nothing"
+        told = [f"{n} {state}" for state, n in sorted(self.counts.items())]
+        told += [f"{n} shown in Salesforce" for n in [self.shown.get(State.WRITTEN, 0)] if n]
+        return ", ".join(told) or "nothing"
 
 
 def batch_size(plans: int, keys: int) -> int:
@@ -300,7 +335,8 @@ def log_outcomes(outcomes: Sequence[Outcome]) -> None:
         name = f"{outcome.kind} {outcome.number or outcome.key}"
         match outcome.state:
             case State.WRITTEN:
-                log.info("%s: written as %s", name, outcome.bc_number or outcome.bc_id)
+                worth = f", {outcome.money}" if outcome.money else ""
+                log.info("%s: written as %s%s", name, outcome.bc_number or outcome.bc_id, worth)
             case State.EXCLUDED:
                 log.info("%s: left out (%s): %s", name, outcome.cause, outcome.message)
             case _:

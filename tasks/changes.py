@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias
 
 from prefect import task
-from prefect.artifacts import acreate_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.deployments import arun_deployment
 from prefect.events import emit_event
 from prefect.runtime import deployment, flow_run
@@ -24,8 +22,8 @@ from ml_connector.changes.poll_feed import poll_entity
 from ml_connector.exchange.feed_report import feeds
 from ml_connector.exchange.systems import Systems
 from tasks.batches import PhaseResult, Scope
+from tasks.health import publish_health
 from tasks.retry_policy import EFFECT
-from tasks.run_artifacts import cell
 
 log = logging.getLogger("ml_connector")
 
@@ -194,7 +192,7 @@ class FeedWatch:
                 (self._alarmed.add if alarming else self._alarmed.discard)(row["name"])
         if now - self._shown >= _ARTIFACT_SECONDS:
             self._shown = now
-            await publish_feeds(self._systems.settings.name, rows)
+            await publish_health(Scope(self._systems))
 
     def _tell(self, row: dict[str, Any], event: str) -> None:
         name = self._systems.settings.name
@@ -212,27 +210,3 @@ class FeedWatch:
                 **{key: row.get(key) for key in ("name", "state", "lag_seconds", "message")},
             },
         )
-
-
-@task(
-    name="publish-feeds",
-    task_run_name="publish feeds",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
-async def publish_feeds(connection: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the lag of every feed as an artifact, one history per connection."""
-    text = [
-        f"# Feeds: {connection}",
-        "",
-        "| feed | state | lag in seconds | everything known up to |",
-        "|---|---|---:|---|",
-    ]
-    text += [
-        f"| {cell(row['name'])} | {row['state']} | {row['lag_seconds']} |"
-        f" {row['last_confirmed_at'] or ''} |"
-        for row in rows
-    ]
-    await acreate_markdown_artifact(
-        "\n".join(text), key=f"feeds-{connection}", description=f"Lag of the feeds of {connection}."
-    )

@@ -17,6 +17,7 @@ from tasks.batches import Scope
 from tasks.open_systems import in_this_task
 from tasks.retry_policy import EFFECT
 from tasks.run_artifacts import cell, short
+from tasks.run_labels import name_run
 
 ROWS = 500
 """Changes the artifact shows; the saved plan has them all."""
@@ -55,11 +56,9 @@ async def publish_plan(scope: Scope, drawn: Drawn) -> None:
     """Write the plan as artifacts: counts, money, calls and guard, then every change."""
     systems, plan = scope.systems, drawn.plan
     name = systems.settings.name
-    await acreate_markdown_artifact(
-        plan_text(plan.to_json()),
-        key=f"plan-{name}",
-        description=f"What a sync of {name} would do.",
-    )
+    told = f"plan: {', '.join(f'{n} {action}' for action, n in plan.actions.items()) or 'nothing'}"
+    await name_run(name, told)
+    await acreate_markdown_artifact(plan_text(plan.to_json()), key=f"plan-{name}", description=told)
     rows = change_rows(plan)
     if rows:
         await acreate_table_artifact(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from prefect import task
@@ -13,9 +12,12 @@ from ml_connector.domain.identifiers import State
 from ml_connector.exchange.findings import Finding, Reconciliation
 from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.reconciliation import reconcile
+from ml_connector.exchange.report import end_run
 from tasks.batches import Scope
+from tasks.links import Links, links_of
 from tasks.retry_policy import EFFECT
-from tasks.run_artifacts import ROWS, Links, cell
+from tasks.run_artifacts import ROWS, cell
+from tasks.run_labels import name_run
 
 
 @task(name="compare-sides", task_run_name="compare both sides", **EFFECT)
@@ -41,12 +43,15 @@ class Report:
 )
 async def publish_reconciliation(scope: Scope, report: Report) -> None:
     """Write sums and differences as artifacts, one history per connection."""
-    links = await asyncio.to_thread(Links, scope.systems)
+    found = report.found
+    counts = {**found.counts(), "pairs": found.pairs}
+    await scope.run(lambda systems: end_run(systems, "reconcile", 0 if found.agree else 1, counts))
+    links = await links_of(scope.systems)
     name = scope.systems.settings.name
+    told = verdict(found)
+    await name_run(name, told)
     await acreate_markdown_artifact(
-        reconciliation_text(report.found, links),
-        key=f"reconcile-{name}",
-        description=f"Whether both sides of {name} agree.",
+        reconciliation_text(found, links), key=f"reconcile-{name}", description=told
     )
     rows = [
         {
@@ -54,7 +59,7 @@ async def publish_reconciliation(scope: Scope, report: Report) -> None:
             "salesforce_link": links.salesforce(_outcome(each)),
             "business_central_link": links.business_central(_outcome(each)),
         }
-        for each in report.found.findings[:ROWS]
+        for each in found.findings[:ROWS]
     ]
     if rows:
         await acreate_table_artifact(
@@ -62,6 +67,13 @@ async def publish_reconciliation(scope: Scope, report: Report) -> None:
             key=f"reconcile-{name}-differences",
             description="Every difference, with its class.",
         )
+
+
+def verdict(report: Reconciliation) -> str:
+    """Return in one line whether both sides agree, such as `agree; 51 orders compared`."""
+    counts = report.counts()
+    said = "agree" if report.agree else f"differ: {counts['ours']} ours, {counts['theirs']} theirs"
+    return f"{said}; {report.pairs} orders compared"
 
 
 def reconciliation_text(report: Reconciliation, links: Links) -> str:
@@ -105,7 +117,8 @@ def _differences(findings: Sequence[Finding], links: Links) -> list[str]:
         remedy = "healed" if each.healed else f"{each.remedy} ({each.owner})"
         lines.append(
             f"| {each.side} | {cell(each.message)} | {cell(each.where)} | {cell(remedy)} |"
-            f" {links.salesforce(_outcome(each))} | {links.business_central(_outcome(each))} |"
+            f" {links.salesforce_cell(_outcome(each))} |"
+            f" {links.business_central_cell(_outcome(each))} |"
         )
     if len(findings) > ROWS:
         lines += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from prefect import Task
@@ -10,6 +11,8 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import exponential_backoff
 
 from ml_connector.errors import TransientError
+
+log = logging.getLogger("ml_connector")
 
 RETRIES = 3
 """About 14 seconds in all: longer faults are the next run's business, which loses nothing."""
@@ -22,9 +25,12 @@ JITTER = 0.5
 
 async def is_transient(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
     """Tell whether the attempt failed by a fault that may pass; nothing else is retried."""
-    del task, task_run
+    del task
     fault = await state.aresult(raise_on_failure=False)
-    return isinstance(fault, TransientError)
+    if not isinstance(fault, TransientError):
+        return False
+    log.info("%s: trying again soon: %s", task_run.name, fault.message)
+    return True
 
 
 EFFECT: dict[str, Any] = {

@@ -1,22 +1,25 @@
-"""What a run leaves in the Prefect UI: counts, and a table of records with their links."""
+"""What a run leaves in the Prefect UI: counts, money, and a table of records with their links."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
 
 from prefect import task
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from ml_connector.domain.identifiers import Kind, State
+from ml_connector.domain.causes import CATALOGUE, Cause
+from ml_connector.domain.identifiers import State
+from ml_connector.domain.money import Money
 from ml_connector.exchange.checks import CheckLine
 from ml_connector.exchange.outcome import Outcome
-from ml_connector.exchange.systems import Systems
 from tasks.batches import PhaseResult, Scope
+from tasks.links import Links, links_of
+from tasks.run_labels import name_run
 
 log = logging.getLogger("ml_connector")
 
@@ -25,88 +28,15 @@ ROWS = 200
 
 NAME_WIDTH = 40
 
-_ENTITY_SETS = {
-    Kind.ITEM: "items",
-    Kind.CUSTOMER: "customers",
-    Kind.CONTACT: "contacts",
-    Kind.ORDER: "salesOrders",
-    Kind.INVOICE: "salesInvoices",
-    Kind.STATUS: "salesOrders",
-}
+NAMED_ONE_BY_ONE = 2
+"""Up to so many records the run's name tells one by one."""
 
-_CARD_PAGES = {
-    Kind.ITEM: 30,
-    Kind.CUSTOMER: 21,
-    Kind.CONTACT: 5050,
-    Kind.ORDER: 42,
-    Kind.INVOICE: 43,
-}
-"""Page ids of the cards in BC's web client."""
-
-_MICROSOFT = "https://api.businesscentral.dynamics.com"
-
-
-class Links:
-    """Addresses of records in both systems."""
-
-    def __init__(self, systems: Systems) -> None:
-        company = systems.settings.business_central
-        self._instance_url = systems.salesforce.instance_url
-        self._company = company
-        self._company_id = systems.business_central.company().id
-
-    def salesforce(self, outcome: Outcome) -> str:
-        """Return a link to the Salesforce record, "" when there is none."""
-        if not outcome.salesforce_id:
-            return ""
-        return f"[open]({self._instance_url}/{outcome.salesforce_id})"
-
-    def business_central(self, outcome: Outcome) -> str:
-        """Return a link to the BC card, or to the API's record where there is no web client."""
-        if not outcome.bc_id:
-            return ""
-        company = self._company
-        text = outcome.bc_number or outcome.bc_id
-        page = _CARD_PAGES.get(outcome.kind)
-        if company.base_url.startswith(_MICROSOFT) and page and outcome.bc_number:
-            name = quote(company.company_name or self._company_id)
-            number = quote(f"'No.' IS '{outcome.bc_number}'")
-            address = (
-                f"https://businesscentral.dynamics.com/{company.tenant_id}/{quote(company.environment)}"
-                f"?company={name}&page={page}&filter={number}"
-            )
-        else:
-            address = (
-                f"{company.base_url}/{company.tenant_id}/{quote(company.environment)}/api/v2.0"
-                f"/companies({self._company_id})/{_ENTITY_SETS[outcome.kind]}({outcome.bc_id})"
-            )
-        return f"[{text}]({address})"
-
-
-@task(
-    name="publish-summary",
-    task_run_name="publish summary",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
-async def publish_summary(
-    scope: Scope, flow_name: str, titles: Sequence[str], work: Summary
-) -> None:
-    """Write the run's summary and its table of records as artifacts, one history per connection."""
-    systems = scope.systems
-    for title, result in zip(titles, work.results, strict=True):
-        log.info("%s: %s", title, result)
-    links = await asyncio.to_thread(Links, systems)
-    name = systems.settings.name
-    text = summary_text(name, flow_name, titles, work.results, links)
-    await acreate_markdown_artifact(
-        text, key=f"{flow_name}-{name}", description=f"What {flow_name} did for {name}."
+_URGENCY = {
+    state: place
+    for place, state in enumerate(
+        (State.PARKED, State.WAITING, State.WRITTEN, State.EXCLUDED, State.UNCHANGED)
     )
-    rows = record_rows(name, work.results, links)
-    if rows:
-        await acreate_table_artifact(
-            rows, key=f"{flow_name}-{name}-records", description="Records that are not unchanged."
-        )
+}
 
 
 class Summary:
@@ -118,6 +48,64 @@ class Summary:
         self.results = results
 
 
+@task(
+    name="publish-summary",
+    task_run_name="publish summary",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def publish_summary(
+    scope: Scope, flow_name: str, titles: Sequence[str], work: Summary
+) -> None:
+    """Write the run's summary and its table of records as artifacts, one history per connection.
+
+    Effect: the run is named after what it did, so that it is found by a record's number.
+    """
+    systems = scope.systems
+    for title, result in zip(titles, work.results, strict=True):
+        log.info("%s: %s", title, result)
+    links = await links_of(systems)
+    name = systems.settings.name
+    told = told_in_short(titles, work.results)
+    await name_run(name, told)
+    text = summary_text(name, flow_name, titles, work.results, links)
+    await acreate_markdown_artifact(text, key=f"{flow_name}-{name}", description=told)
+    rows = record_rows(work.results, links)
+    if rows:
+        await acreate_table_artifact(
+            rows,
+            key=f"{flow_name}-{name}-records",
+            description="Every record that is not unchanged, to search and to sort.",
+        )
+
+
+def told_in_short(titles: Sequence[str], results: Sequence[PhaseResult]) -> str:
+    """Return what a run did in one line: `orders 24, invoices 3 written; 2 waiting`.
+
+    Few records are told one by one, by their numbers.
+    """
+    news = [each for each in _records(results) if each.state is not State.EXCLUDED]
+    if 0 < len(news) <= NAMED_ONE_BY_ONE:
+        return "; ".join(
+            f"{each.kind} {short(each.number or each.key)} {each.state}" for each in news
+        )
+    written = [
+        f"{title} {count}"
+        for title, result in zip(titles, results, strict=True)
+        for count in [result.counts.get(State.WRITTEN, 0)]
+        if count
+    ]
+    shown = sum(result.shown.get(State.WRITTEN, 0) for result in results)
+    told = [f"{', '.join(written)} written"] if written else []
+    told += [f"{shown} shown in Salesforce"] if shown and not written else []
+    for state in (State.WAITING, State.PARKED):
+        count = sum(result.in_all().get(state, 0) for result in results)
+        told += [f"{count} {state}"] if count else []
+    if any(result.faults for result in results):
+        told.append("not everything could be done")
+    return "; ".join(told) or "nothing new"
+
+
 def summary_text(
     connection: str,
     flow_name: str,
@@ -125,70 +113,105 @@ def summary_text(
     results: Sequence[PhaseResult],
     links: Links,
 ) -> str:
-    """Return the markdown of a run: counts per phase, then records, the urgent ones first."""
-    states = list(State)
-    lines = [
-        f"# {flow_name}: {connection}",
-        "",
-        "| | " + " | ".join(states) + " |",
-        "|---|" + "---:|" * len(states),
-    ]
-    for title, result in zip(titles, results, strict=True):
-        cells = " | ".join(str(result.counts.get(state, 0)) for state in states)
-        lines.append(f"| {title} | {cells} |")
+    """Return the markdown of a run: counts and money per phase, what to do, then the records."""
+    lines = [f"# {flow_name} of {connection}", "", *_counts(titles, results)]
     faults = [fault for result in results for fault in result.faults]
     if faults:
-        lines += ["", f"**{len(faults)} batch(es) failed:** {cell(str(faults[0]))}"]
-    shown = [outcome for result in results for outcome in result.details]
-    shown.sort(key=lambda outcome: _URGENCY[outcome.state])
-    if shown:
         lines += [
             "",
-            "| record | state | Salesforce | Business Central | why |",
-            "|---|---|---|---|---|",
+            f"**{len(faults)} batch(es) failed:** {cell(str(faults[0]))} Retry the run once the"
+            " service answers again; it writes only what is missing.",
         ]
-    for outcome in shown[:ROWS]:
-        why = f"{outcome.cause}: {outcome.message}" if outcome.cause else ""
-        record = f"{outcome.kind} {cell(short(outcome.number or outcome.key))}"
-        lines.append(
-            f"| {record} | {outcome.state} | {links.salesforce(outcome)} |"
-            f" {links.business_central(outcome)} | {cell(why)} |"
-        )
-    if len(shown) > ROWS:
+    records = _records(results)
+    lines += _what_to_do(records)
+    if records:
+        lines += [
+            "",
+            "## Records",
+            "",
+            "| record | state | why | Salesforce | Business Central | audit |",
+            "|---|---|---|---|---|---|",
+        ]
+    lines += [_record_line(outcome, links) for outcome in records[:ROWS]]
+    if len(records) > ROWS:
         lines += [
             "",
             f"… and more; `ml-connector status {connection}` lists all that need someone.",
         ]
-    lines += ["", f"History of one record: `ml-connector audit {connection} NUMBER`."]
+    lines += ["", f"Everything that stands: `ml-connector status {connection}`."]
     return "\n".join(lines)
 
 
-_URGENCY = {
-    state: place
-    for place, state in enumerate(
-        (State.PARKED, State.WAITING, State.WRITTEN, State.EXCLUDED, State.UNCHANGED)
+def _counts(titles: Sequence[str], results: Sequence[PhaseResult]) -> list[str]:
+    states = list(State)
+    lines = [
+        "| | " + " | ".join(states) + " | shown in Salesforce | worth |",
+        "|---|" + "---:|" * (len(states) + 2),
+    ]
+    for title, result in zip(titles, results, strict=True):
+        cells = [str(result.counts.get(state, 0)) for state in states]
+        cells += [str(result.shown.get(State.WRITTEN, 0)), worth(result.money)]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    if any(result.money for result in results):
+        lines += ["", "Worth of what was written: orders net, invoices with tax."]
+    return lines
+
+
+def _what_to_do(records: Sequence[Outcome]) -> list[str]:
+    """Return one line per cause that a person or another record has to cure."""
+    stuck = Counter(
+        outcome.cause for outcome in records if outcome.state in (State.PARKED, State.WAITING)
     )
-}
+    if not stuck:
+        return []
+    lines = ["", "## What to do", "", "| cause | records | who | remedy |", "|---|---:|---|---|"]
+    for cause, count in stuck.most_common():
+        entry = CATALOGUE.get(Cause(cause)) if cause in Cause.__members__.values() else None
+        owner, remedy = (str(entry.owner), entry.remedy) if entry else ("", "")
+        lines.append(f"| {cause} | {count} | {owner} | {cell(remedy)} |")
+    return lines
 
 
-def record_rows(
-    connection: str, results: Sequence[PhaseResult], links: Links
-) -> list[dict[str, Any]]:
-    """Return the table of records: one row each, with links and the command for its history."""
+def _record_line(outcome: Outcome, links: Links) -> str:
+    record = f"{outcome.kind} {cell(short(outcome.number or outcome.key))}"
+    why = cell(f"{outcome.message} ({outcome.cause})") if outcome.cause else ""
+    return (
+        f"| {record} | {outcome.state} | {why} | {links.salesforce_cell(outcome)} |"
+        f" {links.business_central_cell(outcome)} | {links.audit_cell(outcome)} |"
+    )
+
+
+def _records(results: Sequence[PhaseResult]) -> list[Outcome]:
+    """Return the records worth naming, the urgent ones first."""
+    named = [outcome for result in results for outcome in result.details]
+    return sorted(named, key=lambda outcome: _URGENCY[outcome.state])
+
+
+def record_rows(results: Sequence[PhaseResult], links: Links) -> list[dict[str, Any]]:
+    """Return the table of records: one row each, with the addresses in plain text.
+
+    The table of the UI can be searched and sorted, but shows no links; the summary has them.
+    """
     return [
         {
-            "kind": str(outcome.kind),
-            "number": short(outcome.number or outcome.key),
+            "record": f"{outcome.kind} {short(outcome.number or outcome.key)}",
             "state": str(outcome.state),
-            "salesforce": links.salesforce(outcome),
-            "business_central": links.business_central(outcome),
+            "BC number": outcome.bc_number,
+            "worth": str(outcome.money.rounded()) if outcome.money else "",
             "cause": str(outcome.cause),
             "message": outcome.message,
-            "audit": f"ml-connector audit {connection} {outcome.salesforce_id or outcome.bc_id}",
+            "Salesforce": links.salesforce(outcome),
+            "Business Central": links.business_central(outcome),
+            "audit": links.audit(outcome) or links.audit_command(outcome),
         }
-        for result in results
-        for outcome in result.details
+        for outcome in _records(results)
     ]
+
+
+def worth(money: Mapping[str, Decimal]) -> str:
+    """Return amounts for people, such as `1,234.50 USD, 99.00 EUR`; "" for none."""
+    rounded = [Money(amount, currency).rounded() for currency, amount in sorted(money.items())]
+    return ", ".join(f"{each.amount:,f} {each.currency}" for each in rounded)
 
 
 def short(name: str) -> str:
@@ -210,14 +233,15 @@ def cell(text: str) -> str:
 )
 async def publish_checks(connection: str, lines: Sequence[CheckLine]) -> None:
     """Write the preflight lines as an artifact, one history per connection."""
-    text = [f"# check-connections: {connection}", "", "| level | what | remedy | where |"]
+    levels = Counter(str(line.level) for line in lines)
+    told = ", ".join(f"{count} {level}" for level, count in levels.items())
+    text = [f"# check-connections of {connection}", "", "| level | what | remedy | where |"]
     text += ["|---|---|---|---|"]
     text += [
         f"| {line.level} | {cell(line.message)} | {cell(line.remedy)} | {cell(line.page)} |"
         for line in lines
     ]
+    await name_run(connection, told)
     await acreate_markdown_artifact(
-        "\n".join(text),
-        key=f"check-connections-{connection}",
-        description=f"Preflight of {connection}.",
+        "\n".join(text), key=f"check-connections-{connection}", description=told
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
 
@@ -11,6 +13,7 @@ from ml_connector.changes.subscription_keeping import Done, Ending, Plan, Report
 from tasks.batches import Scope
 from tasks.retry_policy import EFFECT
 from tasks.run_artifacts import cell
+from tasks.run_labels import name_run
 
 
 class Keeping:
@@ -62,8 +65,9 @@ async def publish_subscriptions(connection: str, report: Report) -> None:
             note = f"read again: was missing since {done.gap_since:%Y-%m-%d %H:%M}"
         lines.append(f"| {done.entity_set} | {done.ending} | {lives} | {cell(note)} |")
     lines += [f"| {each} | polled only | | |" for each in report.plan.polled]
+    endings = Counter(str(done.ending) for done in report.done)
+    told = ", ".join(f"{count} {ending}" for ending, count in endings.items()) or "polled only"
+    await name_run(connection, told)
     await acreate_markdown_artifact(
-        "\n".join(lines),
-        key=f"subscriptions-{connection}",
-        description=f"Notifications of Business Central for {connection}",
+        "\n".join(lines), key=f"subscriptions-{connection}", description=told
     )

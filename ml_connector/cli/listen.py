@@ -70,7 +70,7 @@ async def poll_connection(name: str) -> Result:
         return Result(document, STUCK, lambda console: console.print(outcome.message))
     if isinstance(outcome, BaseException):
         raise outcome
-    counts = {str(each): number for each, number in outcome.counts.items()}
+    counts = {str(each): number for each, number in outcome.in_all().items()}
     stuck = counts.get("waiting", 0) or counts.get("parked", 0)
     return Result(
         {"connection": name, "counts": counts},

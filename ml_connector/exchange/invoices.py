@@ -149,6 +149,8 @@ def _invoice_record(systems: Systems, draft: SalesInvoice, order: Record) -> Rec
     record = new_record(systems, Kind.INVOICE, draft.id, order.salesforce_number)
     record.salesforce_id = order.salesforce_id
     record.bc_id, record.bc_number = draft.id, draft.number
+    record.facts["total"] = draft.total_amount_including_tax
+    record.facts["currency"] = folded(draft.currency_code) or systems.local_currency
     return record
 
 

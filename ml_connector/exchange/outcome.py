@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from ml_connector.domain.decision import Decision
 from ml_connector.domain.identifiers import Kind, State
+from ml_connector.domain.money import Money
 from ml_connector.ledger.records import Record
 
 
@@ -16,7 +18,8 @@ class Outcome:
     """Where one record stands after a phase has dealt with it.
 
     `is_final` is False when its change has to be looked at again: another worker was faster, or BC
-    was found to hold an older content than was to be written.
+    was found to hold an older content than was to be written. `money` is the net total of an order,
+    of an invoice the total with tax.
     """
 
     kind: Kind
@@ -29,6 +32,7 @@ class Outcome:
     bc_id: str = ""
     bc_number: str = ""
     is_final: bool = True
+    money: Money | None = None
 
     @classmethod
     def of(cls, record: Record, *, is_final: bool = True) -> Outcome:
@@ -44,7 +48,20 @@ class Outcome:
             bc_id=record.bc_id,
             bc_number=record.bc_number,
             is_final=is_final,
+            money=_money(record),
         )
+
+
+_TOTALS = {Kind.ORDER: "net", Kind.INVOICE: "total"}
+"""The fact of a record that holds its amount."""
+
+
+def _money(record: Record) -> Money | None:
+    amount = record.facts.get(_TOTALS.get(record.kind, ""))
+    currency = record.facts.get("currency")
+    if not isinstance(amount, Decimal) or not isinstance(currency, str):
+        return None
+    return Money(amount, currency)
 
 
 @dataclass(frozen=True, slots=True)

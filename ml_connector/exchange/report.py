@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ __all__ = [
     "SyncReport",
     "begin_run",
     "connection_status",
+    "end_run",
     "exit_code",
     "feeds",
     "instant_text",
@@ -60,6 +61,15 @@ def begin_run(systems: Systems, name: str) -> None:
     """Remember that the run of `systems.run.flow_run_id` has begun."""
     with systems.ledger.transaction() as tx:
         tx.start_run(systems.run.flow_run_id, name, systems.clock.now())
+
+
+def end_run(systems: Systems, name: str, code: int, counts: Mapping[str, int]) -> None:
+    """Remember that the run of `systems.run.flow_run_id` has ended, and what it counted."""
+    now = systems.clock.now()
+    run = systems.ledger.run(systems.run.flow_run_id)
+    began = run.started_at if run is not None else now
+    with systems.ledger.transaction() as tx:
+        tx.finish_run(systems.run.flow_run_id, name, began, now, code, counts)
 
 
 def state_in_run(record: Record, started_at: datetime) -> State:

@@ -81,6 +81,21 @@ def test_a_result_counts_all_and_keeps_a_bounded_number_of_details() -> None:
     assert len(result.details) == DETAILS_KEPT
 
 
+async def test_what_is_shown_of_a_written_record_does_not_count_it_twice() -> None:
+    """An order that was written and then shown in Salesforce is one order."""
+
+    async def shown() -> ShowResult:
+        return ShowResult(written=1, outcomes=[_outcome(State.WRITTEN)])
+
+    result = PhaseResult()
+    result.add([_outcome(State.WRITTEN)])
+    await result.showing(shown())
+
+    assert (result.counts, result.shown) == ({State.WRITTEN: 1}, {State.WRITTEN: 1})
+    assert len(result.details) == 1
+    assert result.in_all() == {State.WRITTEN: 2}
+
+
 async def test_a_fault_while_showing_is_remembered_not_raised() -> None:
     """The run still writes its summary before it fails."""
 

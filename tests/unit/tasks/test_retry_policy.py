@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,12 +19,13 @@ from ml_connector.errors import (
 from tasks.retry_policy import is_transient
 
 NOBODY: Any = None
+RUN: Any = SimpleNamespace(name="order 00000101")
 
 
 @pytest.mark.parametrize("fault", [TransientError("x"), RateLimited("x"), OutcomeUnknown("x")])
 async def test_transient_faults_are_retried(fault: Exception) -> None:
     """A time-out, a full service or a lost answer gets another attempt."""
-    assert await is_transient(NOBODY, NOBODY, Failed(data=fault))
+    assert await is_transient(NOBODY, RUN, Failed(data=fault))
 
 
 @pytest.mark.parametrize(
