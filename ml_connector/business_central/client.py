@@ -82,6 +82,7 @@ class BusinessCentralClient:
             or pace_of(
                 settings.base_url, settings.tenant_id, settings.client_id, settings.max_in_flight
             ),
+            self.clock,
             transport=transport,
         )
         self._company: Company | None = None

@@ -17,8 +17,9 @@ from ml_connector import wire_json
 from ml_connector.business_central import faults
 from ml_connector.business_central.auth import BusinessCentralAuth, Token
 from ml_connector.business_central.pacing import Pace
+from ml_connector.business_central.send_deadline import SOCKET_OPTIONS, SendDeadline
 from ml_connector.business_central.settings import BusinessCentralSettings
-from ml_connector.domain.clock import SystemClock, clock_offset
+from ml_connector.domain.clock import Clock, SystemClock, clock_offset
 from ml_connector.errors import ContractError
 from ml_connector.proxy import proxy_for
 from ml_connector.tls import trusted_context
@@ -65,6 +66,7 @@ class BusinessCentralWire:
         self,
         settings: BusinessCentralSettings,
         pace: Pace,
+        clock: Clock | None = None,
         *,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -83,6 +85,7 @@ class BusinessCentralWire:
         self._pace = pace
         self.clock_offset: timedelta | None = None
         """How far Business Central's clock is ahead of this computer's, by its last answer."""
+        self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._answered = False
         self._of_thread = threading.local()
@@ -142,6 +145,7 @@ class BusinessCentralWire:
         with self._pace.slot(call.requests):
             if call.on_send is not None:
                 call.on_send()
+                request.extensions["trace"] = self._deadline(call)
             self._count(call.method, call.kind)
             sent_at = SystemClock().now()
             try:
@@ -161,6 +165,9 @@ class BusinessCentralWire:
         if call.is_write:
             self._of_thread.last_write = faults.request_id_of(response.headers)
         return response
+
+    def _deadline(self, call: Call) -> SendDeadline:
+        return SendDeadline(self._clock, self.settings.settle_seconds, call.operation)
 
     def _count(self, method: str, kind: str) -> None:
         with self._lock:
@@ -203,15 +210,16 @@ class BusinessCentralWire:
 
 
 def _client(url: str, context: Any, transport: httpx.BaseTransport | None) -> httpx.Client:
-    proxy = proxy_for(url)
-    return httpx.Client(
+    limits = httpx.Limits(
+        max_connections=20, max_keepalive_connections=10, keepalive_expiry=KEEP_ALIVE_SECONDS
+    )
+    sender = transport or httpx.HTTPTransport(
         verify=context,
         trust_env=False,
-        proxy=proxy or None,
-        timeout=TIMEOUTS,
-        follow_redirects=False,
-        limits=httpx.Limits(
-            max_connections=20, max_keepalive_connections=10, keepalive_expiry=KEEP_ALIVE_SECONDS
-        ),
-        transport=transport,
+        proxy=proxy_for(url) or None,
+        limits=limits,
+        socket_options=SOCKET_OPTIONS,
+    )
+    return httpx.Client(
+        trust_env=False, timeout=TIMEOUTS, follow_redirects=False, transport=sender
     )

@@ -50,6 +50,13 @@ class Chain:
     posted: set[str] = field(default_factory=set)
     """Ids of the invoices that are posted beyond doubt."""
 
+    @property
+    def live(self) -> list[SalesInvoice]:
+        """The posted invoices that are not canceled."""
+        return [
+            each for each in self.invoices if each.id in self.posted and each.status != "Canceled"
+        ]
+
 
 def read_chains(
     systems: Systems, records: Sequence[Record], source: DocumentSource | None = None

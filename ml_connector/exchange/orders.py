@@ -63,6 +63,7 @@ from ml_connector.orders.mapping import (
 )
 from ml_connector.orders.planning import (
     FoundDocuments,
+    invoiced_difference,
     plan_adoption,
     plan_order,
     qualification,
@@ -194,6 +195,10 @@ def _decide_linked(
     change = _plan_change(systems, record, order, context, window)
     if not isinstance(change, Unchanged):
         return Decided(record, change)
+    if record.sent is None and chain.order is None:
+        short = invoiced_difference(order, chain.live, systems.policy.orders)
+        if short is not None:
+            return Decided(record, short)
     mapped = _can_be_mapped(order, context)
     differs = total_difference(order, chain.order, systems.policy.orders) if chain.order else None
     facts = {"compare_pending": False}
@@ -210,9 +215,7 @@ def _plan_change(
     chain = window.chains.get(record.key, Chain())
     if record.sent is None:
         return Unchanged(record.bc_id, record.bc_number)
-    live = [
-        invoice.status != "Canceled" for invoice in chain.invoices if invoice.id in chain.posted
-    ]
+    posted = [invoice for invoice in chain.invoices if invoice.id in chain.posted]
     return plan_change(
         order,
         HandedOver(
@@ -220,8 +223,8 @@ def _plan_change(
             record.bc_number,
             record.sent,
             chain.order,
-            invoiced=any(live),
-            canceled=bool(live) and not any(live),
+            invoiced=bool(chain.live),
+            canceled=bool(posted) and not chain.live,
             given=record.facts.get("filled_in") or {},
         ),
         context=context,

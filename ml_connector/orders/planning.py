@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
-from ml_connector.business_central.models import SalesOrder
+from ml_connector.business_central.models import SalesInvoice, SalesOrder
 from ml_connector.domain.address import country_code, split_street
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import (
@@ -19,6 +20,7 @@ from ml_connector.domain.decision import (
 )
 from ml_connector.domain.fitting import abridged, cleaned, width
 from ml_connector.domain.identifiers import Kind, folded
+from ml_connector.domain.money import currency_scale, rounded, total
 from ml_connector.orders.adoption import FoundDocuments, plan_adoption
 from ml_connector.orders.mapping import (
     REFERENCE_LIMIT,
@@ -38,7 +40,7 @@ from ml_connector.orders.mapping import (
     unit_price,
 )
 from ml_connector.orders.policy import OrdersPolicy
-from ml_connector.orders.totals import compare
+from ml_connector.orders.totals import compare, net_total
 from ml_connector.salesforce.models import Order, OrderItem
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "OrderContext",
     "agreed",
     "hindrance",
+    "invoiced_difference",
     "plan_adoption",
     "plan_order",
     "qualification",
@@ -309,5 +312,30 @@ def total_difference(order: Order, bc_order: SalesOrder, policy: OrdersPolicy) -
         f"{described(order)} and BC sales order {bc_order.number} differ ({currency}): "
         f"{shown}{more}.",
         candidates=(Candidate(bc_order.id, bc_order.number, bc_order.customer_name),),
+        fields=("TotalAmount",),
+    )
+
+
+def invoiced_difference(
+    order: Order, invoices: Sequence[SalesInvoice], policy: OrdersPolicy
+) -> Park | None:
+    """Return how an Order differs from the invoices its sales order became; None when it does not.
+
+    For an order that is gone in BC and of which nothing is remembered: whether the rep edited it or
+    the rest was never invoiced cannot be told. Each invoice may be rounded by a cent.
+    """
+    if policy.on_difference == "accept" or not invoices:
+        return None
+    scale = currency_scale(folded(order.currency_iso_code) or folded(invoices[0].currency_code))
+    ours = rounded(net_total(order), scale)
+    theirs = rounded(total(each.total_amount_excluding_tax for each in invoices), scale)
+    slack = policy.total_tolerance + Decimal(len(invoices)).scaleb(-scale)
+    if abs(ours - theirs) <= slack:
+        return None
+    numbers = ", ".join(each.number for each in invoices[:3])
+    return Park(
+        Cause.TOTAL_DIFFERS,
+        f"{described(order)} comes to {ours} in Salesforce, its invoices in BC ({numbers}) to "
+        f"{theirs}; what was agreed is not known any more, and the sales order is gone.",
         fields=("TotalAmount",),
     )

@@ -65,6 +65,26 @@ def test_an_order_that_was_edited_in_bc_is_linked_by_its_external_id(without_led
     assert len(without_ledger.orders_by_reference()[order["OrderNumber"]]) == 1
 
 
+def test_an_edit_of_an_invoiced_order_is_not_taken_for_agreed(without_ledger: Any) -> None:
+    """Invoiced and gone in BC, other lines in Salesforce, nothing remembered: a person decides."""
+    order = next(row for row in without_ledger.salesforce("Order") if row.get("BC_Order_Id__c"))
+    number = order["BC_Order_Number__c"]
+    without_ledger.act("business-central", "ship_and_invoice", order=number)
+    (line, *_) = without_ledger.salesforce("OrderItem", OrderId=order["Id"])
+    without_ledger.act("salesforce", "draft_order", order=order["Id"])
+    without_ledger.act(
+        "salesforce", "edit", sobject="OrderItem", record=line["Id"], fields={"Quantity": 77}
+    )
+    without_ledger.act("salesforce", "activate_order", order=order["Id"])
+
+    for _ in range(2):
+        without_ledger.sync()
+        (row,) = without_ledger.salesforce("Order", Id=order["Id"])
+        assert row["BC_Sync_Status__c"] == "Parked"
+        assert row["BC_Order_Id__c"] == order["BC_Order_Id__c"]
+    assert order["OrderNumber"] not in without_ledger.orders_by_reference()
+
+
 def test_an_invoiced_order_is_linked_by_its_invoices(without_ledger: Any) -> None:
     """The sales order is gone, its posted invoice names it."""
     order = next(row for row in without_ledger.salesforce("Order") if row.get("BC_Order_Id__c"))
