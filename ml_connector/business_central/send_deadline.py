@@ -52,13 +52,21 @@ class SendDeadline:
         if step not in (_HEADERS, _BODY) or self._age() <= self._within:
             return
         text = f"{self._operation} was held up for too long before it was sent"
-        attributes = {"system": "business_central", "operation": self._operation}
         if step == _HEADERS:
-            raise TransientError(f"{text}; it was not sent.", code=TOO_LATE, **attributes)
-        raise OutcomeUnknown(f"{text}; it was cut off.", **attributes)
+            raise TransientError(
+                f"{text}; it was not sent.",
+                system="business_central",
+                code=TOO_LATE,
+                operation=self._operation,
+            )
+        raise OutcomeUnknown(
+            f"{text}; it was cut off.", system="business_central", operation=self._operation
+        )
 
     def _age(self) -> float:
-        """Return seconds since the note: by the wall clock, which counts a computer's sleep, or
-        by the monotonic one, which nobody sets back; the larger."""
+        """Return the seconds since the note, by the clock that counts more of them.
+
+        The wall clock counts a computer's sleep, the monotonic one cannot be set back.
+        """
         slept = (self._clock.now() - self._noted).total_seconds()
         return max(slept, time.monotonic() - self._started)

@@ -220,6 +220,4 @@ def _client(url: str, context: Any, transport: httpx.BaseTransport | None) -> ht
         limits=limits,
         socket_options=SOCKET_OPTIONS,
     )
-    return httpx.Client(
-        trust_env=False, timeout=TIMEOUTS, follow_redirects=False, transport=sender
-    )
+    return httpx.Client(trust_env=False, timeout=TIMEOUTS, follow_redirects=False, transport=sender)

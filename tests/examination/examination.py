@@ -14,8 +14,9 @@ from pydantic import SecretStr
 from ml_connector.configuration.connection_file import load_connection_file
 from ml_connector.configuration.settings import ConnectionSettings
 from tests.examination.checker import Checker, Expected
+from tests.examination.feeds import FeedTrouble
 from tests.examination.points import Event
-from tests.examination.workers import Job, Worker, run_alone
+from tests.examination.workers import Ahead, Job, Worker, run_alone
 from tests.examination.world import Body, People, World
 
 START = "examination"
@@ -23,6 +24,8 @@ SETTLE = 600
 AFTER_A_LEASE = 400
 AFTER_SETTLING = 700
 RUNS_TO_REST = 8
+KEEP_ALIVE_SECONDS = 0.2
+"""A stream is known to live once it was heard of."""
 
 SANDBOX_ARGUMENTS = (
     "--plain", "--customers", "4", "--items", "5", "--orders", "6", "--lines", "2", "--seed", "7",
@@ -97,10 +100,12 @@ class _Case:
         self._chance = random.Random(seed)
         self._settings = settings
         self._people = People(world, self._chance)
-        self._ahead = 0.0
+        self._feeds = FeedTrouble(world, self._people, self._chance)
+        self._ahead = Ahead()
         self._loses_ledger = loses_ledger
         self._copies: list[Path] = []
-        self._can_freeze = settings.ledger_url_text().startswith("sqlite")
+        # On PostgreSQL leases end by the server's clock, which nobody moves.
+        self._can_outlast_leases = settings.ledger_url_text().startswith("sqlite")
         self.result = Result(seed, [])
 
     def run(self) -> Result:
@@ -131,7 +136,7 @@ class _Case:
         self.result.story.append(text)
 
     def _later(self, seconds: float) -> None:
-        self._ahead += seconds
+        self._ahead.move(seconds)
         self._world.later(seconds)
 
     def _lose_ledger(self) -> None:
@@ -162,7 +167,10 @@ class _Case:
         if self._loses_ledger:
             # A number from BC's series that no External Id shows yet is known to the ledger alone.
             central |= {"manual_nos_customers": True, "manual_nos_contacts": True}
-        sales = {"locked_row_status": chance.choice((400, 500))}
+        sales = {
+            "locked_row_status": chance.choice((400, 500)),
+            "pubsub_keepalive_seconds": KEEP_ALIVE_SECONDS,
+        }
         self._world.post("/business-central/switches", central)
         self._world.post("/salesforce/switches", sales)
         self._tell(f"readings: {central} {sales}")
@@ -217,8 +225,8 @@ class _Case:
         if chance.random() < 0.75:
             group = chance.choice(("any", "any", "commit", "write", "create", "create"))
             nth = chance.randint(1, {"any": 320, "commit": 160, "write": 60, "create": 14}[group])
-            freezes = self._can_freeze and group in ("write", "create") and chance.random() < 0.4
-            what = "stop" if freezes else "kill"
+            can_freeze = self._can_outlast_leases and group in ("write", "create")
+            what = "stop" if can_freeze and chance.random() < 0.4 else "kill"
             events.append(Event(group, nth, what))  # type: ignore[arg-type]
         if chance.random() < 0.4:
             body = self._people.planned_act()
@@ -226,33 +234,40 @@ class _Case:
                 events.append(Event("any", chance.randint(1, 200), "act", body))
         return events
 
-    def _job(self, events: list[Event], ahead: float = 0) -> Job:
+    def _job(self, events: list[Event], *, listens: bool = False) -> Job:
         lanes = self._chance.choice((1, 5))
-        if any(event.what == "stop" for event in events):
-            lanes = 1  # a thread frozen inside a transaction would keep SQLite locked
         central = self._settings.business_central.model_copy(update={"max_in_flight": lanes})
         settings = self._settings.model_copy(update={"business_central": central})
-        self._tell(f"worker at +{self._ahead + ahead:.0f}s, {lanes} lanes: {events}")
-        return Job(settings, self._world.admin_url, events, self._ahead + ahead)
+        what = "listener" if listens else "worker"
+        self._tell(f"{what} at +{self._ahead.seconds:.0f}s, {lanes} lanes: {events}")
+        return Job(settings, self._world.admin_url, events, self._ahead, listens)
+
+    def _disturbed_job(self) -> Job:
+        """A run of the main job, or one time in three of the change feeds, with its trouble."""
+        if self._chance.random() < 0.67:
+            return self._job(self._events())
+        self.result.story += self._feeds.begin()
+        return self._job(self._events() + self._feeds.events(), listens=True)
 
     def _round(self) -> None:
         """Run one worker, or two at once; a frozen one wakes up when its lease has run out."""
-        jobs = [self._job(self._events()) for _ in range(self._chance.choice((1, 1, 2)))]
+        jobs = [self._disturbed_job() for _ in range(self._chance.choice((1, 1, 2)))]
         workers = [Worker(job, self._folder) for job in jobs]
         frozen: list[Worker] = []
         for worker in workers:
             worker.wait()
             (frozen.append(worker) if worker.is_frozen else self._note(worker))
-        if not frozen:
-            return
-        self._note(self._follower())
+        if frozen:
+            self._note(self._follower())
         for worker in frozen:
             worker.thaw()
             worker.wait()
             self._note(worker)
+        if any(job.listens for job in jobs):
+            self._feeds.end()
 
     def _follower(self) -> Worker:
-        self._later(AFTER_A_LEASE)
+        self._later(self._chance.choice((AFTER_A_LEASE, AFTER_SETTLING)))
         worker = Worker(self._job([]), self._folder)
         worker.wait()
         return worker

@@ -10,21 +10,19 @@ import json
 import os
 import signal
 import threading
-import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import httpx
 from requests.adapters import HTTPAdapter
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 
-from ml_connector.domain import clock
-
 Group = Literal["any", "commit", "write", "create"]
-LONGEST_SLEEP = 0.05
+PATIENCE = 2.0
+"""How long a freeze waits for transactions of other threads to end."""
 _CREATIONS = ("/salesOrders", "/Microsoft.NAV.post", "/Microsoft.NAV.shipAndInvoice")
 _READS = ("GET", "/token", "/query", "/$metadata")
 
@@ -44,6 +42,42 @@ class Event:
     body: dict[str, Any] = field(default_factory=dict)
 
 
+class Transactions:
+    """Which threads are inside a transaction, and a gate that keeps them from beginning one.
+
+    A process frozen inside a transaction keeps an SQLite ledger locked for everybody; that is a
+    known limit and not what a freeze examines.
+    """
+
+    def __init__(self) -> None:
+        self._inside: set[int] = set()
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def begin(self, _: Connection) -> None:
+        """Wait until the gate is open."""
+        me = threading.get_ident()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed or me in self._inside)
+            self._inside.add(me)
+
+    def end(self) -> None:
+        """Note that this thread's transaction is over."""
+        with self._changed:
+            self._inside.discard(threading.get_ident())
+            self._changed.notify_all()
+
+    def freeze(self) -> None:
+        """Stop the process while no other thread is inside a transaction."""
+        me = threading.get_ident()
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._inside - {me}, PATIENCE)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            self._closed = False
+            self._changed.notify_all()
+
+
 class Points:
     """Counts the points of this process and lets the planned events happen."""
 
@@ -51,6 +85,7 @@ class Points:
         self._events = events
         self._admin_url = admin_url
         self._counts: dict[str, int] = {}
+        self._transactions = Transactions()
         self._lock = threading.Lock()
 
     def reach(self, *groups: Group) -> None:
@@ -60,14 +95,14 @@ class Points:
             for group in ("any", *groups):
                 count = self._counts[group] = self._counts.get(group, 0) + 1
                 due += [each for each in self._events if (each.group, each.nth) == (group, count)]
-        for event in due:
-            match event.what:
+        for each in due:
+            match each.what:
                 case "kill":
                     os.kill(os.getpid(), signal.SIGKILL)
                 case "stop":
-                    os.kill(os.getpid(), signal.SIGSTOP)
+                    self._transactions.freeze()
                 case "act":
-                    self._act(event.body)
+                    self._act(each.body)
 
     def _act(self, body: dict[str, Any]) -> None:
         """Let a person act; a refusal (the record is not in that state now) changes nothing."""
@@ -92,14 +127,21 @@ class Points:
         )
 
     def _wrap_commits(self) -> None:
-        commit = DefaultDialect.do_commit
+        commit, rollback = DefaultDialect.do_commit, DefaultDialect.do_rollback
 
         def do_commit(dialect: Any, connection: Any) -> None:
             self.reach("commit")
             commit(dialect, connection)
+            self._transactions.end()
             self.reach("commit")
 
+        def do_rollback(dialect: Any, connection: Any) -> None:
+            rollback(dialect, connection)
+            self._transactions.end()
+
+        event.listen(Engine, "begin", self._transactions.begin)
         DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]
+        DefaultDialect.do_rollback = do_rollback  # type: ignore[method-assign]
 
     def _wrapped(
         self, send: Callable[..., Any], named: Callable[[Any], tuple[str, str]]
@@ -120,15 +162,3 @@ def _groups(method: str, url: str) -> list[Group]:
         return []
     is_order = method == "POST" and path.endswith(_CREATIONS)
     return ["write", "create"] if is_order else ["write"]
-
-
-def shift_clock(seconds: float) -> None:
-    """Let this process live later by *seconds*, and wait for nothing longer than a moment."""
-    ahead = timedelta(seconds=seconds)
-
-    def now(_: clock.SystemClock) -> datetime:
-        return datetime.now(UTC) + ahead
-
-    clock.SystemClock.now = now  # type: ignore[method-assign]
-    sleep = time.sleep
-    time.sleep = lambda seconds: sleep(min(seconds, LONGEST_SLEEP))

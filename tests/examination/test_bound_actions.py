@@ -13,7 +13,7 @@ from ml_connector.configuration.settings import ConnectionSettings
 from tests.examination.checker import Ledger
 from tests.examination.examination import AFTER_SETTLING, START, settings_for
 from tests.examination.points import Event
-from tests.examination.workers import Job, run_alone
+from tests.examination.workers import Ahead, Job, run_alone
 from tests.examination.world import World
 
 ACTION = r"Microsoft\.NAV\."
@@ -47,7 +47,7 @@ def runs(world: World, settings: ConnectionSettings, folder: Path, times: int) -
     """Run *times* without trouble, each after lost answers have settled."""
     world.no_faults()
     for number in range(1, times + 1):
-        job = Job(settings, world.admin_url, ahead=AFTER_SETTLING * number)
+        job = Job(settings, world.admin_url, ahead=Ahead(AFTER_SETTLING * number))
         assert run_alone(job, folder).how == "done"
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.examination.checker import Checker, Expected
 from tests.examination.examination import AFTER_A_LEASE, AFTER_SETTLING, START, settings_for
 from tests.examination.points import Event
-from tests.examination.workers import Job, Worker, run_alone
+from tests.examination.workers import Ahead, Job, Worker, run_alone
 from tests.examination.world import World
 
 
@@ -78,11 +78,11 @@ def test_a_worker_that_wakes_up_late_cannot_commit(
     sleeper.wait()
     assert sleeper.is_frozen
 
-    other = run_alone(Job(settings, world.admin_url, ahead=AFTER_A_LEASE), tmp_path)
+    other = run_alone(Job(settings, world.admin_url, ahead=Ahead(AFTER_A_LEASE)), tmp_path)
     sleeper.thaw()
     sleeper.wait()
     for ahead in (AFTER_SETTLING, 2 * AFTER_SETTLING, 3 * AFTER_SETTLING):
-        assert run_alone(Job(settings, world.admin_url, ahead=ahead), tmp_path).how == "done"
+        assert run_alone(Job(settings, world.admin_url, ahead=Ahead(ahead)), tmp_path).how == "done"
 
     # The signal may stop the sleeper inside its commit: then SQLite is locked for the other.
     assert other.how in ("done", "unavailable")

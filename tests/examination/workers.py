@@ -2,32 +2,80 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import mmap
 import os
 import signal
+import struct
 import time
 import traceback
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+from ml_connector.changes.event_feed import FeedState
+from ml_connector.changes.feed_lease import FeedLease
+from ml_connector.changes.hand_over import due, hand_over
+from ml_connector.changes.listener import Listener
 from ml_connector.configuration.settings import ConnectionSettings
+from ml_connector.domain import clock
 from ml_connector.errors import ConfigurationError, TransientError
 from ml_connector.exchange import sync
+from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.run_ids import RunIds
 from ml_connector.tls import trusted_context
-from tests.examination.points import Event, Points, shift_clock
+from tests.examination.points import Event, Points
 
 LONGEST_RUN = 90
+LONGEST_SLEEP = 0.05
+MOST_HAND_OVERS = 12
+QUIET_WAITS, QUIET_SECONDS = 3, 0.1
+LIVE_SECONDS = 1.5
+
+
+class Ahead:
+    """How far the workers' clocks are ahead; frozen and running ones follow when it is moved."""
+
+    def __init__(self, seconds: float = 0) -> None:
+        self._shared = mmap.mmap(-1, 8)
+        self.move(seconds)
+
+    @property
+    def seconds(self) -> float:
+        """The present lead."""
+        value: float = struct.unpack("d", self._shared[:8])[0]
+        return value
+
+    def move(self, seconds: float) -> None:
+        """Let all clocks be later by *seconds* more."""
+        self._shared[:8] = struct.pack("d", self.seconds + seconds)
+
+    def install(self) -> None:
+        """Let this process live by that clock, and wait for nothing longer than a moment."""
+
+        def now(_: clock.SystemClock) -> datetime:
+            return datetime.now(UTC) + timedelta(seconds=self.seconds)
+
+        clock.SystemClock.now = now  # type: ignore[method-assign]
+        sleep = time.sleep
+        time.sleep = lambda seconds: sleep(min(seconds, LONGEST_SLEEP))
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of the main job: what happens to it, and how far its clock is ahead."""
+    """One run: what happens to it, and how far its clock is ahead.
+
+    It is the main job, or with *listens* the change feeds and the hand-over until all is quiet.
+    """
 
     settings: ConnectionSettings
     admin_url: str
     events: list[Event] = field(default_factory=list)
-    ahead: float = 0
+    ahead: Ahead = field(default_factory=Ahead)
+    listens: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +94,7 @@ class Worker:
         self.is_frozen = False
         self._status: int | None = None
         trusted_context(job.settings.salesforce.ca_pem)  # read once, inherited by every worker
+        gc.freeze()  # what is here already stays shared with the worker
         self.pid = os.fork()
         if self.pid == 0:
             _live(job, self._result)
@@ -98,15 +147,49 @@ def _live(job: Job, result: Path) -> None:
 
 
 def _run(job: Job) -> Ended:
-    shift_clock(job.ahead)
+    job.ahead.install()
     Points(job.events, job.admin_url).install()
     try:
-        sync.run_sync(job.settings)
+        if job.listens:
+            _listen(job.settings)
+        else:
+            sync.run_sync(job.settings)
     except (TransientError, ConfigurationError) as fault:
         return Ended("unavailable", f"{type(fault).__name__} {fault.code}: {fault}")
     except BaseException:  # noqa: BLE001  # whatever escapes is what the examination looks for
         return Ended("broken", traceback.format_exc())
     return Ended("done")
+
+
+def _listen(settings: ConnectionSettings) -> None:
+    """Take in change events and hand them over until nothing more comes.
+
+    Does nothing while somebody else listens. Raises: TransientError, the last hand-over's fault.
+    """
+    with Systems.open(settings, RunIds(flow_run_id=str(uuid4()))) as systems:
+        lease = FeedLease.take(systems)
+        if lease is None:
+            return
+        with lease, Listener(systems, lease) as listener:
+            fault = _hand_over_until_quiet(systems, listener)
+            listener.raise_failure()
+    if fault is not None:
+        raise fault
+
+
+def _hand_over_until_quiet(systems: Systems, listener: Listener) -> TransientError | None:
+    deadline = time.monotonic() + LIVE_SECONDS
+    while set(listener.states().values()) != {FeedState.LIVE} and time.monotonic() < deadline:
+        listener.wait(QUIET_SECONDS)
+    fault, quiet, rounds = None, 0, 0
+    while quiet < QUIET_WAITS and rounds < MOST_HAND_OVERS and not listener.is_over:
+        listener.wait(QUIET_SECONDS)
+        if due(systems).anything:
+            fault = hand_over(systems)
+            quiet, rounds = 0, rounds + 1
+        else:
+            quiet += 1
+    return fault
 
 
 def run_alone(job: Job, folder: Path) -> Ended:
