@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 
 Group = Literal["any", "commit", "write", "create"]
-PATIENCE = 2.0
+PATIENCE = 20.0
 """How long a freeze waits for transactions of other threads to end."""
 _CREATIONS = ("/salesOrders", "/Microsoft.NAV.post", "/Microsoft.NAV.shipAndInvoice")
 _READS = ("GET", "/token", "/query", "/$metadata")

@@ -11,12 +11,18 @@ import pytest
 
 from ml_connector.configuration.settings import ConnectionSettings
 from tests.examination.checker import Ledger
-from tests.examination.examination import AFTER_SETTLING, START, settings_for
+from tests.examination.examination import (
+    AFTER_A_LEASE,
+    AFTER_SETTLING,
+    START,
+    settings_for,
+)
 from tests.examination.points import Event
-from tests.examination.workers import Ahead, Job, run_alone
+from tests.examination.workers import Ahead, Job, Worker, run_alone
 from tests.examination.world import World
 
 ACTION = r"Microsoft\.NAV\."
+NEVER_CAME, DONE_UNHEARD = {"drop": "before"}, {"drop": "after"}
 LOST: list[dict[str, Any]] = [
     {"drop": "after"},
     {"drop": "before"},
@@ -146,4 +152,115 @@ def test_posting_of_drafts_with_lost_answers(
 
     runs(world, settings, tmp_path, 3)
 
+    assert_invoiced_once(world, settings)
+
+
+def drafted(world: World, settings: ConnectionSettings, folder: Path) -> list[str]:
+    """Hand every order over and draft an invoice of each; returns the drafts' ids."""
+    assert run_alone(Job(settings, world.admin_url), folder).how == "done"
+    for order in world.business_central("salesOrders"):
+        clerk(world, "draft_invoice", order=order["number"])
+    return [row["id"] for row in world.business_central("salesInvoices")]
+
+
+def clerk(world: World, act: str, **arguments: Any) -> None:
+    """Let the clerk do something that has to be possible."""
+    assert world.act({"system": "business-central", "act": act, **arguments})
+
+
+@pytest.mark.parametrize("loss", [NEVER_CAME, DONE_UNHEARD], ids=str)
+def test_a_clerk_posts_the_draft_whose_answer_was_lost(
+    examined_world: tuple[World, str],
+    settings: ConnectionSettings,
+    tmp_path: Path,
+    loss: dict[str, Any],
+) -> None:
+    """Posting gave the invoice another number meanwhile; it is known again and not posted twice."""
+    world, _ = examined_world
+    drafts = drafted(world, settings, tmp_path)
+    world.faults("business-central", [{"method": "POST", "path": ACTION, "times": 30, **loss}])
+    run_alone(Job(settings, world.admin_url), tmp_path)
+    world.no_faults()
+    for row in world.business_central("salesInvoices"):
+        if not row["_posted"]:
+            clerk(world, "post", document=row["id"])
+
+    runs(world, settings, tmp_path, 3)
+
+    assert {row["id"] for row in world.business_central("salesInvoices")} == set(drafts)
+    assert_invoiced_once(world, settings)
+
+
+def test_an_invoice_canceled_after_its_lost_answer_is_not_posted_anew(
+    examined_world: tuple[World, str], settings: ConnectionSettings, tmp_path: Path
+) -> None:
+    """BC posted, the answer was lost, the clerk canceled: a canceled invoice was posted once."""
+    world, _ = examined_world
+    drafts = drafted(world, settings, tmp_path)
+    world.faults(
+        "business-central", [{"method": "POST", "path": ACTION, "times": 30, **DONE_UNHEARD}]
+    )
+    run_alone(Job(settings, world.admin_url), tmp_path)
+    world.no_faults()
+    for row in world.business_central("salesInvoices"):
+        clerk(world, "cancel_invoice", invoice=row["number"])
+
+    runs(world, settings, tmp_path, 3)
+
+    rows = world.business_central("salesInvoices")
+    assert {row["id"] for row in rows} == set(drafts)
+    assert {row["status"] for row in rows} == {"Canceled"}
+    assert list(Ledger(settings.ledger_url_text()).left_open()) == []
+
+
+@pytest.mark.parametrize("loss", [NEVER_CAME, DONE_UNHEARD], ids=str)
+def test_a_clerk_ships_and_invoices_the_order_whose_answer_was_lost(
+    examined_world: tuple[World, str],
+    settings: ConnectionSettings,
+    tmp_path: Path,
+    loss: dict[str, Any],
+) -> None:
+    """The sales order is gone, its invoices have new ids and numbers; nothing is posted again."""
+    world, _ = examined_world
+    settings = shipping(settings)
+    world.faults("business-central", [{"method": "POST", "path": ACTION, "times": 30, **loss}])
+    run_alone(Job(settings, world.admin_url), tmp_path)
+    world.no_faults()
+    for order in world.business_central("salesOrders"):
+        clerk(world, "ship_and_invoice", order=order["number"])
+
+    runs(world, settings, tmp_path, 3)
+
+    assert len(world.business_central("salesInvoices")) == len(closed_orders(world))
+    assert_invoiced_once(world, settings)
+
+
+@pytest.mark.parametrize("nth", [13, 14])
+@pytest.mark.parametrize("knows", [False, True], ids=["its-clock-stood", "its-clock-went-on"])
+def test_another_worker_ships_and_invoices_while_one_is_frozen(
+    examined_world: tuple[World, str],
+    settings: ConnectionSettings,
+    tmp_path: Path,
+    nth: int,
+    knows: bool,
+) -> None:
+    """Frozen right before or after BC got a posting, past lease and settling: posted once."""
+    world, _ = examined_world
+    settings = shipping(settings)
+    ahead = Ahead()
+    job = Job(settings, world.admin_url, [Event("create", nth, "stop")], ahead)
+    sleeper = Worker(job, tmp_path)
+    sleeper.wait()
+    assert sleeper.is_frozen
+    other = AFTER_A_LEASE + AFTER_SETTLING
+    if knows:
+        ahead.move(other)
+
+    ended = run_alone(Job(settings, world.admin_url, ahead=Ahead(other)), tmp_path)
+    sleeper.thaw()
+    sleeper.wait()
+    runs(world, settings, tmp_path, 4)
+
+    assert ended.how == "done", ended
+    assert sleeper.ended().how in ("done", "unavailable")
     assert_invoiced_once(world, settings)

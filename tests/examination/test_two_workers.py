@@ -95,3 +95,33 @@ def test_a_worker_that_wakes_up_late_cannot_commit(
             "AND action IN ('create', 'link') GROUP BY key HAVING count(*) > 1"
         ).fetchall()
     assert links == []
+
+
+@pytest.mark.parametrize("nth", [1, 5])
+def test_a_write_that_was_given_up_meanwhile_is_not_sent(
+    examined_world: tuple[World, str], tmp_path: Path, nth: int
+) -> None:
+    """Frozen between note and first byte, beyond lease and settling: the other wrote the order.
+
+    Nothing but the age of its note keeps the sleeper from sending it a second time.
+    """
+    world, connection_file = examined_world
+    world.restore(START)
+    path = tmp_path / "ledger.db"
+    settings = settings_for(connection_file, f"sqlite:///{path}")
+    ahead = Ahead()
+    job = Job(settings, world.admin_url, [Event("create", nth, "stop")], ahead)
+    sleeper = Worker(job, tmp_path)
+    sleeper.wait()
+    assert sleeper.is_frozen
+    ahead.move(AFTER_A_LEASE + AFTER_SETTLING)
+
+    other = run_alone(Job(settings, world.admin_url, ahead=ahead), tmp_path)
+    written = references(world)
+    sleeper.thaw()
+    sleeper.wait()
+
+    assert other.how == "done"
+    assert sleeper.ended().how in ("done", "unavailable")
+    assert references(world) == written
+    assert set(written.values()) == {1}
