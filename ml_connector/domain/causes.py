@@ -108,7 +108,7 @@ CATALOGUE: dict[Cause, CauseEntry] = {
     Cause.UNREADABLE_ANSWER: CauseEntry(_I, "The answer was cut or no JSON; the next run tries again. If it stays, check proxies between here and the vendor."),
     Cause.UNEXPECTED_CREATION: CauseEntry(_I, "A write-back created a record; it was deleted again. Check who removed the External Id."),
     Cause.FLIPPING: CauseEntry(_I, "Two automations overwrite each other; stop one of them, then replay the record."),
-    Cause.MERGE_CONFLICT: CauseEntry(_F, "Both merged Accounts had customers; decide which customer stays and block the other."),
+    Cause.MERGE_CONFLICT: CauseEntry(_F, "Both merged records had a partner in BC; decide which one stays: block the other customer for all, or delete the other contact."),
     Cause.NOT_QUALIFYING: CauseEntry(_S, "Nothing to do: the policy leaves it out."),
     Cause.REDUCTION_ORDER: CauseEntry(_S, "Nothing to do: reduction orders are handled by finance in BC."),
     Cause.NO_ACCOUNT: CauseEntry(_S, "Give the contact an Account if it belongs to a customer."),

@@ -31,6 +31,13 @@ from ml_connector.exchange.customers import agrees, company_contacts
 from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express
 from ml_connector.exchange.lost_answers import settle_lost_writes
+from ml_connector.exchange.merges import (
+    absorb_merged,
+    merge_conflict,
+    merged_away,
+    other_partner,
+    was_merged,
+)
 from ml_connector.exchange.number_series import create_numbered, written_row
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import planned_record, write_each
@@ -88,6 +95,7 @@ def prepare_contacts(systems: Systems, keys: Sequence[str]) -> Prepared:
     """Decide about the Contacts of *keys*; what needs no BC write is stored at once."""
     up_to = systems.ledger.last_change_id()
     contacts, rows = read_models(systems, Contact, keys)
+    absorb_merged(systems, Kind.CONTACT, [key for key in keys if key not in contacts])
     _settle_lost(systems, keys)
     known = systems.ledger.records(Kind.CONTACT, keys)
     records = {key: known.get(key) or fresh_record(systems, Kind.CONTACT, key) for key in keys}
@@ -144,6 +152,8 @@ def _settle_lost(systems: Systems, keys: Sequence[str]) -> None:
 
 
 def _deleted(record: Record) -> Park | Exclude:
+    if was_merged(record):
+        return merged_away(record)
     if record.bc_id:
         return Park(
             Cause.DELETED_IN_SALESFORCE,
@@ -162,6 +172,7 @@ def _read_window(
     window.companies = _companies(systems, window.accounts)
     ids = {record.bc_id.lower() for record in records.values() if record.bc_id}
     ids |= {each.bc_contact_id.lower() for each in contacts.values() if each.bc_contact_id}
+    ids |= {other_partner(record) for record in records.values()} - {""}
     bc = systems.business_central
     for row in bc.find_by("contacts", "id", sorted(ids), quote=False):
         found = parse_bc(BCContact, row)
@@ -205,6 +216,10 @@ def _companies(systems: Systems, accounts: Mapping[str, Record]) -> dict[str, st
 def _decide(systems: Systems, contact: Contact, record: Record, window: _Window) -> Decision:
     account = window.accounts.get(contact.account_id or "")
     external = window.by_id.get((contact.bc_contact_id or "").lower())
+    own = window.by_id.get(record.bc_id.lower()) if record.bc_id else None
+    conflict = merge_conflict(record, own, window.by_id.get(other_partner(record)))
+    if conflict is not None:
+        return conflict
     linked = window.by_id.get(record.bc_id.lower()) if record.bc_id else external
     if record.bc_id and linked is None:
         return Park(

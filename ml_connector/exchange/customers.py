@@ -45,7 +45,7 @@ from ml_connector.exchange.merges import (
     absorb_merged,
     merge_conflict,
     merged_away,
-    other_customer,
+    other_partner,
     was_merged,
 )
 from ml_connector.exchange.number_series import create_numbered, written_row
@@ -139,7 +139,7 @@ def prepare_customers(systems: Systems, keys: Sequence[str]) -> Prepared:
     """Decide about the Accounts of *keys*; what needs no BC write is stored at once."""
     up_to = systems.ledger.last_change_id()
     accounts, rows = read_models(systems, Account, keys)
-    absorb_merged(systems, [key for key in keys if key not in accounts])
+    absorb_merged(systems, Kind.CUSTOMER, [key for key in keys if key not in accounts])
     _settle_lost(systems, keys)
     known = systems.ledger.records(Kind.CUSTOMER, keys)
     records = {key: known.get(key) or fresh_record(systems, Kind.CUSTOMER, key) for key in keys}
@@ -217,7 +217,7 @@ def _deleted(record: Record) -> Park | Exclude:
 
 def _decide(systems: Systems, account: Account, record: Record, window: _Window) -> Decision:
     linked = window.by_id.get(record.bc_id.lower()) if record.bc_id else None
-    conflict = merge_conflict(record, linked, window.by_id.get(other_customer(record)))
+    conflict = merge_conflict(record, linked, window.by_id.get(other_partner(record)))
     if conflict is not None:
         return conflict
     linked = window.by_id.get(record.bc_id.lower()) if record.bc_id else None
@@ -257,7 +257,7 @@ def _read_window(
     window = _Window()
     ids = {record.bc_id.lower() for record in records.values() if record.bc_id}
     ids |= {each.bc_customer_id.lower() for each in accounts.values() if each.bc_customer_id}
-    ids |= {other_customer(record) for record in records.values()} - {""}
+    ids |= {other_partner(record) for record in records.values()} - {""}
     window.by_id = read_customers(systems, ids)
     unlinked = {key: account for key, account in accounts.items() if not records[key].bc_id}
     if not unlinked:

@@ -1,4 +1,4 @@
-"""Merged Accounts: the customer goes to the surviving Account; two customers need a decision."""
+"""Merged Accounts and Contacts: the partner goes to the survivor; two partners need a decision."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from ml_connector.business_central.models import Customer
+from ml_connector.business_central.models import Contact, Customer
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Candidate, Exclude, Park
 from ml_connector.domain.identifiers import Kind, eighteen, same_id
@@ -27,34 +27,34 @@ from ml_connector.salesforce.soql import among, in_list, select
 log = logging.getLogger("ml_connector")
 
 _INTO = "merged_into"
-_OTHER = "merged_customer"
+_OTHER = "merged_partner"
+_CARRIED = ("company_contact", "currency", "notice")
+_SOBJECTS = {Kind.CUSTOMER: "Account", Kind.CONTACT: "Contact"}
 
 
-def absorb_merged(systems: Systems, gone: Iterable[str]) -> None:
-    """Move the customers of merged Accounts to the Accounts that survived.
+def absorb_merged(systems: Systems, kind: Kind, gone: Iterable[str]) -> None:
+    """Move the partners of merged Accounts or Contacts to the ones that survived.
 
-    *gone* are Accounts that are not there any more. Effect: ledger only; the survivor is put into
+    *gone* are records that are not there any more. Effect: ledger only; the survivor is put into
     the inbox. Cost: one query per 200 linked ones, none when nothing linked is gone.
     """
-    records = systems.ledger.records(Kind.CUSTOMER, list(gone))
+    records = systems.ledger.records(kind, list(gone))
     linked = [key for key, record in records.items() if record.bc_id]
-    masters = _masters(systems, linked)
+    masters = _masters(systems, _SOBJECTS[kind], linked)
     for key in linked:
         survivor = _survivor(key, masters)
         if survivor is not None:
-            again_when_stale(partial(_move, systems, key, survivor))
+            again_when_stale(partial(_move, systems, kind, key, survivor))
 
 
-def _masters(systems: Systems, keys: Iterable[str]) -> dict[str, str]:
-    """Return, per merged Account, the one it was merged into, over several merges if need be."""
+def _masters(systems: Systems, sobject: str, keys: Iterable[str]) -> dict[str, str]:
+    """Return, per merged record, the one it was merged into, over several merges if need be."""
     found: dict[str, str] = {}
     wanted = list(keys)
     while wanted:
         added: list[str] = []
         for chunk in in_list(wanted):
-            soql = select(
-                "Account", ["Id", "MasterRecordId", "IsDeleted"], where=among("Id", chunk)
-            )
+            soql = select(sobject, ["Id", "MasterRecordId", "IsDeleted"], where=among("Id", chunk))
             for row in systems.salesforce.query_rows(soql, all_rows=True):
                 if row.get("IsDeleted") and row.get("MasterRecordId"):
                     found[eighteen(row["Id"])] = eighteen(row["MasterRecordId"])
@@ -71,15 +71,15 @@ def _survivor(key: str, masters: Mapping[str, str]) -> str | None:
     return key if len(seen) > 1 else None
 
 
-def _move(systems: Systems, key: str, survivor_key: str) -> None:
-    """Give the customer of *key* to the survivor, or note that both have one."""
-    loser = fresh_record(systems, Kind.CUSTOMER, key)
-    survivor = fresh_record(systems, Kind.CUSTOMER, survivor_key)
+def _move(systems: Systems, kind: Kind, key: str, survivor_key: str) -> None:
+    """Give the partner of *key* to the survivor, or note that both have one."""
+    loser = fresh_record(systems, kind, key)
+    survivor = fresh_record(systems, kind, survivor_key)
     before = {"bc_id": survivor.bc_id, "bc_number": survivor.bc_number}
     both = bool(survivor.bc_id) and not same_id(survivor.bc_id, loser.bc_id)
     if both:
         survivor.facts[_OTHER] = {
-            "account": key,
+            "merged": key,
             "bc_id": loser.bc_id,
             "bc_number": loser.bc_number,
             "name": loser.salesforce_number,
@@ -87,7 +87,7 @@ def _move(systems: Systems, key: str, survivor_key: str) -> None:
     else:
         survivor.bc_id, survivor.bc_number = loser.bc_id, loser.bc_number
         survivor.sent, survivor.bc_stamp = loser.sent, loser.bc_stamp
-        for name in ("company_contact", "currency", "notice"):
+        for name in _CARRIED:
             if name in loser.facts:
                 survivor.facts[name] = loser.facts[name]
     loser.facts[_INTO] = survivor_key
@@ -104,7 +104,7 @@ def _move(systems: Systems, key: str, survivor_key: str) -> None:
             survivor,
             direction=Direction.DECISION,
             action="merge",
-            rule="account_merge",
+            rule=f"{_SOBJECTS[kind].lower()}_merge",
             outcome="parked" if both else "done",
             before=before,
             after={
@@ -114,32 +114,35 @@ def _move(systems: Systems, key: str, survivor_key: str) -> None:
                 **({"other": survivor.facts[_OTHER]} if both else {}),
             },
         )
-        mark_changed(systems, "Account", [survivor_key], "merge")
-    log.info("account %s was merged into %s", key, survivor_key)
+        mark_changed(systems, _SOBJECTS[kind], [survivor_key], "merge")
+    log.info("%s %s was merged into %s", _SOBJECTS[kind], key, survivor_key)
 
 
 def merged_away(record: Record) -> Exclude:
-    """Return where an Account stands that was merged into another one."""
-    name = record.salesforce_number or record.key
-    return Exclude(Cause.DELETED, f"Account {name} was merged into Account {record.facts[_INTO]}.")
+    """Return where a record stands that was merged into another one."""
+    name, sobject = record.salesforce_number or record.key, _SOBJECTS[record.kind]
+    into = record.facts[_INTO]
+    return Exclude(Cause.DELETED, f"{sobject} {name} was merged into {sobject} {into}.")
 
 
 def was_merged(record: Record) -> bool:
-    """Tell whether the Account was merged into another one."""
+    """Tell whether the record was merged into another one."""
     return bool(record.facts.get(_INTO)) and not record.bc_id
 
 
-def other_customer(record: Record) -> str:
-    """Return the BC id of the second customer that a merge brought, "" when there is none."""
+def other_partner(record: Record) -> str:
+    """Return the BC id of the second partner that a merge brought, "" when there is none."""
     other = record.facts.get(_OTHER) or {}
     return str(other.get("bc_id", "")).lower()
 
 
-def merge_conflict(record: Record, linked: Customer | None, other: Customer | None) -> Park | None:
-    """Return the conflict of a survivor with two customers; None once one of them is out of use.
+def merge_conflict(
+    record: Record, linked: Customer | Contact | None, other: Customer | Contact | None
+) -> Park | None:
+    """Return the conflict of a survivor with two partners; None once one of them is out of use.
 
-    Out of use is gone or blocked for everything. When that is the survivor's own, the other one
-    becomes its customer. Changes the record in memory only.
+    Out of use is gone, a customer blocked for everything, a contact blocked for privacy. When that
+    is the survivor's own, the other one becomes its partner. Changes the record in memory only.
     """
     if not record.facts.get(_OTHER):
         return None
@@ -151,15 +154,18 @@ def merge_conflict(record: Record, linked: Customer | None, other: Customer | No
     if not _in_use(other):
         record.facts.pop(_OTHER)
         return None
-    kept = [customer for customer in (linked, other) if customer is not None]
-    numbers = " and ".join(customer.number for customer in kept)
+    kept = [partner for partner in (linked, other) if partner is not None]
+    numbers = " and ".join(partner.number for partner in kept)
+    sobject = _SOBJECTS[record.kind]
     return Park(
         Cause.MERGE_CONFLICT,
-        f"Account {record.salesforce_number}: two Accounts with the customers {numbers} were "
-        f"merged.",
+        f"{sobject} {record.salesforce_number}: two {sobject}s with the {record.kind}s {numbers} "
+        f"were merged.",
         tuple(Candidate(each.id, each.number, each.display_name) for each in kept),
     )
 
 
-def _in_use(customer: Customer | None) -> bool:
-    return customer is not None and customer.blocked != "All"
+def _in_use(partner: Customer | Contact | None) -> bool:
+    if isinstance(partner, Customer):
+        return partner.blocked != "All"
+    return partner is not None and not partner.privacy_blocked

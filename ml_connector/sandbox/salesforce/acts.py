@@ -147,7 +147,18 @@ class OrgSystem:
         self, winner: str, losers: Sequence[str], fields: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Merges one or two accounts into a winner, which takes over their records."""
-        kind = self._type("Account")
+        return self._merge("Account", winner, losers, fields)
+
+    def do_merge_contacts(
+        self, winner: str, losers: Sequence[str], fields: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Merges one or two contacts into a winner, which takes over their records."""
+        return self._merge("Contact", winner, losers, fields)
+
+    def _merge(
+        self, sobject: str, winner: str, losers: Sequence[str], fields: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        kind = self._type(sobject)
         master = self._find(kind, winner)
         gone = [self._find(kind, loser) for loser in losers]
         if not 1 <= len(gone) <= 2 or master in gone:
@@ -164,7 +175,7 @@ class OrgSystem:
             if fields:
                 records.update(self.org, transaction, kind, master, fields)
             else:
-                records.touch(self.org, transaction, "Account", master, {})
+                records.touch(self.org, transaction, sobject, master, {})
 
         self._work(merge)
         return {"id": master, "merged": gone}

@@ -144,6 +144,75 @@ def test_a_merge_of_two_customers_is_parked_with_both(connected: Connected) -> N
     assert shown["BC_Customer_Id__c"] == winner["BC_Customer_Id__c"]
 
 
+def two_linked_contacts(connected: Connected) -> list[dict[str, Any]]:
+    """Return two Contacts of one Account that are contacts in BC."""
+    by_account: dict[str, list[dict[str, Any]]] = {}
+    for row in connected.salesforce("Contact"):
+        if row.get("BC_Contact_Id__c"):
+            by_account.setdefault(row["AccountId"], []).append(row)
+    return next(rows[:2] for rows in by_account.values() if len(rows) > 1)
+
+
+def merge_contacts(here: Listening, winner: str, loser: str) -> None:
+    """Merge two Contacts in Salesforce and deal with what arrives."""
+    here.connected.act("salesforce", "merge_contacts", winner=winner, losers=[loser])
+    wait_for(
+        lambda: any(each.change_type == "DELETE" for each in here.systems.ledger.changes_of(loser))
+    )
+    here.settle()
+
+
+def test_a_merged_contact_gives_its_partner_to_the_survivor(connected: Connected) -> None:
+    """The survivor without a BC contact gets the loser's; none is made and none is deleted."""
+    connected.sync()
+    loser = two_linked_contacts(connected)[0]
+    before = len(connected.business_central("contacts"))
+    with listening_to(connected) as here:
+        here.settle()
+        winner = connected.act(
+            "salesforce",
+            "create",
+            sobject="Contact",
+            fields={"LastName": "Survivor"},
+        )
+        merge_contacts(here, winner["Id"], loser["Id"])
+        gone = here.systems.ledger.record(Kind.CONTACT, loser["Id"])
+        edit(connected, "Contact", winner["Id"], AccountId=loser["AccountId"])
+        arrived(here, winner["Id"])
+        here.settle()
+    shown = connected.salesforce("Contact", Id=winner["Id"])[0]
+    (contact,) = connected.business_central("contacts", id=loser["BC_Contact_Id__c"])
+
+    assert shown["BC_Contact_Id__c"] == loser["BC_Contact_Id__c"]
+    assert contact["displayName"] == "Survivor"
+    assert len(connected.business_central("contacts")) == before
+    assert gone is not None
+    assert (gone.state, winner["Id"] in gone.message) == ("excluded", True)
+
+
+def test_a_merge_of_two_bc_contacts_is_parked_with_both(connected: Connected) -> None:
+    """Two Contacts with a BC contact each: the survivor is parked until one of them is gone."""
+    connected.sync()
+    winner, loser = two_linked_contacts(connected)
+    with listening_to(connected) as here:
+        here.settle()
+        merge_contacts(here, winner["Id"], loser["Id"])
+        parked = here.systems.ledger.record(Kind.CONTACT, winner["Id"])
+        assert parked is not None
+        assert parked.cause == "merge_conflict"
+        assert {each["bc_id"] for each in parked.candidates} == {
+            winner["BC_Contact_Id__c"],
+            loser["BC_Contact_Id__c"],
+        }
+    connected.act(
+        "business-central", "delete", entity="contacts", record=winner["BC_Contact_Id__c"]
+    )
+    connected.sync()
+    shown = connected.salesforce("Contact", Id=winner["Id"])[0]
+
+    assert shown["BC_Contact_Id__c"] == loser["BC_Contact_Id__c"]
+
+
 def test_a_deleted_account_is_flagged_and_its_customer_stays(connected: Connected) -> None:
     """Deleting in Salesforce deletes nothing in BC; the record is parked with the reason."""
     connected.sync()

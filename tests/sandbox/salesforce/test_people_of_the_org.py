@@ -16,6 +16,20 @@ def test_a_merge_keeps_the_winner_and_its_new_records(org: Any, draft: str, shop
     assert (loser["MasterRecordId"], loser["IsDeleted"]) == (winner, True)
 
 
+def test_merged_contacts_leave_one_that_their_orders_name(org: Any, draft: str, shop: Any) -> None:
+    """The losing contact is deleted with its master named; orders name the winner."""
+    winner, loser = (
+        org.create("Contact", LastName=name, AccountId=shop.account) for name in ("a", "b")
+    )
+    org.act("edit", sobject="Order", record=draft, fields={"BillToContactId": loser})
+    org.act("merge_contacts", winner=winner, losers=[loser])
+    soql = f"SELECT MasterRecordId, IsDeleted FROM Contact WHERE Id = '{loser}'"  # noqa: S608
+    (gone,) = org.query(soql, "queryAll")["records"]
+
+    assert (gone["MasterRecordId"], gone["IsDeleted"]) == (winner, True)
+    assert org.read("Order", draft)["BillToContactId"] == winner
+
+
 def test_a_deleted_account_takes_its_records_and_brings_them_back(
     org: Any, draft: str, shop: Any
 ) -> None:
