@@ -19,3 +19,5 @@ class FeedsPolicy(BaseModel):
     """Pause between a change and its effect, so that several changes of a record are one."""
     silent_minutes: int = Field(default=15, ge=5, le=1440)
     """Lag of a feed after which it counts as silent and an event is sent."""
+    flips_per_hour: int = Field(default=4, ge=0, le=1000)
+    """Times a field of a pair may go back and forth within an hour before it parks; 0: any."""

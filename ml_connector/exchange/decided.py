@@ -19,7 +19,8 @@ from ml_connector.domain.decision import (
 )
 from ml_connector.domain.identifiers import State
 from ml_connector.errors import StaleClaim
-from ml_connector.exchange.expressed import express
+from ml_connector.exchange.expressed import differences, express
+from ml_connector.exchange.flipping import held_fields
 from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
@@ -143,7 +144,8 @@ def _enter(systems: Systems, each: Decided) -> None:
             record.enter(State.WRITTEN, now=now)
         case Unchanged(bc_id=bc_id, bc_number=number):
             record.bc_id, record.bc_number = bc_id.lower(), number
-            record.enter(State.UNCHANGED, now=now)
+            if not held_fields(record) & differences(record).keys():
+                record.enter(State.UNCHANGED, now=now)
         case Wait() | Park() | Exclude():
             enter_decision(systems, record, each.decision)
         case Create() | Update():

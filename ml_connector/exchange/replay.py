@@ -13,13 +13,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from uuid import uuid4
 
 from ml_connector.configuration.settings import ConnectionSettings
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.identifiers import Kind, State
 from ml_connector.errors import ConfigurationError, RecordNotFound, TransientError
-from ml_connector.exchange import catalog, contacts, customers, invoices, orders, status
+from ml_connector.exchange import (
+    catalog,
+    contacts,
+    customers,
+    flipping,
+    invoices,
+    orders,
+    status,
+)
+from ml_connector.exchange.again import again_when_stale
 from ml_connector.exchange.chains import read_chains
 from ml_connector.exchange.collect import mark_changed
 from ml_connector.exchange.expressed import TARGETS
@@ -156,6 +166,7 @@ def release(systems: Systems, chosen: Chosen, selection: Selection) -> None:
         if selection.ids:
             _unlink_deleted(systems, kind, keys)
         for window in windows(keys):
+            again_when_stale(partial(flipping.release, systems, kind, window))
             _reopen(systems, kind, window, selection)
 
 

@@ -17,8 +17,9 @@ from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Exclude, Park
 from ml_connector.domain.identifiers import Kind, State
 from ml_connector.errors import StaleClaim, TransientError
+from ml_connector.exchange import flipping
 from ml_connector.exchange.collect import shown_fields
-from ml_connector.exchange.expressed import TARGETS, Target, differences, json_value
+from ml_connector.exchange.expressed import TARGETS, Target, differences, express, json_value
 from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
@@ -81,8 +82,9 @@ def _show_page(
     systems: Systems, claims: Claims, target: Target, records: Sequence[Record], result: ShowResult
 ) -> None:
     """Send one page; records whose External Id was lost in Salesforce get a second round by Id."""
+    _hold_flipping(systems, claims, records, result)
     _without_differences(systems, claims, records)
-    waiting = [record for record in records if record.show_pending]
+    waiting = [record for record in records if record.show_pending and _to_send(record)]
     waiting.sort(key=lambda record: (str(record.facts.get("account_id", "")), record.key))
     by_id = [record for record in waiting if not _is_linked_in_salesforce(target, record)]
     by_external = [record for record in waiting if _is_linked_in_salesforce(target, record)]
@@ -91,6 +93,42 @@ def _show_page(
     gone = _send(systems, claims, target, [*by_id, *again], result, by_external_id=False)
     for record in gone:
         _flag_deleted(systems, claims, record, result)
+
+
+def _hold_flipping(
+    systems: Systems, claims: Claims, records: Sequence[Record], result: ShowResult
+) -> None:
+    """Park the records whose fields somebody overwrites again and again; the rest is sent."""
+    pending = [record for record in records if record.shown and differences(record)]
+    if not pending:
+        return
+    keys = [record.key for record in pending]
+    lately = flipping.written_lately(systems, pending[0].kind, keys)
+    for record in pending:
+        shown = record.shown or {}
+        changes = {name: (shown.get(name), each) for name, each in differences(record).items()}
+        entries = lately.get(record.key, ())
+        decision = flipping.hold(systems, record, entries, "to_salesforce", changes)
+        if decision is None:
+            continue
+        standing = (record.state, record.cause, record.message)
+        enter_decision(systems, record, decision)
+        express(record)
+        try:
+            with systems.ledger.transaction() as tx:
+                tx.save(record, fence=claims.fence(record.key))
+                if (record.state, record.cause, record.message) != standing:
+                    audit_decision(tx, systems, record)
+        except StaleClaim as stale:
+            log.info("%s", stale.message)
+        else:
+            _count(result, record)
+
+
+def _to_send(record: Record) -> dict[str, Any]:
+    """Return the differences that may be written now."""
+    held = flipping.held_fields(record)
+    return {name: value for name, value in differences(record).items() if name not in held}
 
 
 def _without_differences(systems: Systems, claims: Claims, records: Sequence[Record]) -> None:
@@ -132,7 +170,7 @@ def _send(
     sent: list[dict[str, Any]] = []
     bodies: list[dict[str, Any]] = []
     for record in records:
-        fields = differences(record)
+        fields = _to_send(record)
         sent.append(fields)
         key_fields = (
             {target.external_id: record.bc_id.lower()}
@@ -225,7 +263,7 @@ def _shown(
         for record, fields in done:
             before = {name: (record.shown or {}).get(name) for name in fields}
             record.shown = {**(record.shown or {}), **fields}
-            record.show_pending = False
+            record.show_pending = bool(flipping.held_fields(record) & differences(record).keys())
             audit(
                 tx,
                 systems,

@@ -28,6 +28,7 @@ from ml_connector.errors import (
     StaleClaim,
     TransientError,
 )
+from ml_connector.exchange import flipping
 from ml_connector.exchange.expressed import express
 from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.systems import Systems
@@ -293,11 +294,25 @@ def write_once(
         settled = _settle_earlier_attempts(systems, claims, record, write, finish)
         if settled is not None:
             return settled, None
+        flips = _flips(systems, record, write)
+        if flips is not None:
+            return store_decision(systems, record, flips), None
         return _attempt(systems, claims, record, write, finish)
     except StaleClaim:
         log.warning("%s %s: another worker took over; this one stores nothing", record.kind, key)
         current = systems.ledger.record(record.kind, key) or record
         return Outcome.of(current, is_final=False), None
+
+
+def _flips(systems: Systems, record: Record, write: Write) -> Park | None:
+    """Return why an update must wait that would bring a field back and forth once more."""
+    if write.operation != "update":
+        return None
+    lately = flipping.written_lately(systems, record.kind, [record.key])
+    changes = {name: (write.before.get(name), value) for name, value in write.payload.items()}
+    return flipping.hold(
+        systems, record, lately.get(record.key, ()), "to_business_central", changes
+    )
 
 
 def _settle_earlier_attempts(

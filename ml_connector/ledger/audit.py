@@ -142,6 +142,17 @@ def of_record(kind: str, key: str) -> tuple[ColumnElement[bool], ...]:
     return (audit_entries.c.kind == str(kind), audit_entries.c.key == key)
 
 
+def of_records_since(
+    kind: str, keys: Sequence[str], at: datetime
+) -> tuple[ColumnElement[bool], ...]:
+    """Return the terms for the entries of some records that are newer than *at*."""
+    return (
+        audit_entries.c.kind == str(kind),
+        audit_entries.c.key.in_(keys),
+        audit_entries.c.at > at.astimezone(UTC),
+    )
+
+
 def of_id(record_id: str) -> ColumnElement[bool]:
     """Return the term for the entries about a Salesforce id (18 characters) or a BC id."""
     return or_(

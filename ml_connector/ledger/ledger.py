@@ -413,6 +413,20 @@ class ConnectionLedger:
         with self._ledger.reading() as db:
             return audit.entries(db, self._name, *audit.of_record(str(kind), key))
 
+    def audit_since(
+        self, kind: Kind, keys: Iterable[str], at: datetime
+    ) -> dict[str, list[AuditEntry]]:
+        """Return the entries of some records that are newer than *at*, by key, oldest first.
+
+        One query for all of them: for a page of records, not for a whole book.
+        """
+        found: dict[str, list[AuditEntry]] = {}
+        with self._ledger.reading() as db:
+            terms = audit.of_records_since(str(kind), list(keys), at)
+            for entry in audit.entries(db, self._name, *terms):
+                found.setdefault(entry.key, []).append(entry)
+        return found
+
     def audit_for(self, record_id: str) -> list[AuditEntry]:
         """Return the entries about a Salesforce id (15 or 18 characters) or a BC id."""
         wanted = record_id.strip()

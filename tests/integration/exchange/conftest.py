@@ -71,6 +71,10 @@ class Connected:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def switch(self, system: str, **positions: Any) -> None:
+        """Turn switches of a system."""
+        self.sandbox.admin.post(f"/{system}/switches", json=positions).raise_for_status()
+
     def fault(self, system: str, **rule: Any) -> None:
         """Add a rule to a system's fault plan."""
         self.sandbox.admin.post(f"/{system}/faults", json=rule).raise_for_status()
