@@ -9,7 +9,7 @@ from flows.connection_name import ConnectionName
 from flows.invoice_posting import post_draft_invoices
 from flows.status_write_back import write_back_status
 from tasks.batches import PhaseResult, Scope, settle
-from tasks.changes import find_due, poll_changes_of
+from tasks.changes import find_due, poll_changes_of, tell_of_feeds
 from tasks.health import publish_health
 from tasks.open_systems import open_systems
 from tasks.run_labels import name_run
@@ -33,6 +33,7 @@ async def poll_changes(connection: ConnectionName) -> PhaseResult:
         results = await hand_over_changes(connection, await find_due(scope))
         results.append(await settle(post_draft_invoices(connection)))
         results.append(await settle(write_back_status(connection)))
+        await tell_of_feeds(systems, with_lag=True)
         await publish_health(scope)
         whole = PhaseResult().joined(*results)
         await name_run(connection, str(whole))

@@ -15,6 +15,7 @@ from prefect.events import emit_event
 from prefect.runtime import deployment, flow_run
 
 from ml_connector.changes import hand_over
+from ml_connector.changes.feed_alarm import turned
 from ml_connector.changes.feed_lease import TRY_SECONDS, FeedLease
 from ml_connector.changes.hand_over import Due
 from ml_connector.changes.listener import Listener
@@ -36,14 +37,15 @@ STANDBY_SECONDS = 300.0
 SUCCESSOR_SECONDS = 45.0
 """How long before its end a run starts the next one, so that it stands by in time."""
 
-FEED_SILENT, FEED_LIVE = "ml-connector.feed.silent", "ml-connector.feed.live"
-"""Names of the Prefect events about a feed."""
+FEED_SILENT = "ml-connector.feed.silent"
+FEED_RECOVERED = "ml-connector.feed.recovered"
+FEED_LAG = "ml-connector.feed.lag"
+"""Names of the Prefect events about a connection's feeds."""
 
 _WAIT_SECONDS = 2.0
 _WATCH_SECONDS = 60.0
 _ARTIFACT_SECONDS = 300.0
 _LONGEST_PAUSE = 60.0
-_ALARMING = ("silent", "stopped", "paused")
 
 
 @task(name="find-changed-products", task_run_name="find products with changes", **EFFECT)
@@ -171,42 +173,67 @@ async def _taken(systems: Systems, seconds: float) -> FeedLease | None:
 
 
 class FeedWatch:
-    """Looks at the feeds now and then; tells Prefect when one falls silent or comes back."""
+    """Looks at the feeds now and then; tells Prefect how they are."""
 
     def __init__(self, systems: Systems) -> None:
         self._systems = systems
         self._looked = self._shown = time.monotonic()
-        self._alarmed: set[str] = set()
 
     async def look(self) -> None:
-        """Emit an event per feed that fell silent or came back; renew the artifact in time."""
+        """Tell of feeds that fell silent or came back; show the lag of all from time to time."""
         now = time.monotonic()
         if now - self._looked < _WATCH_SECONDS:
             return
         self._looked = now
-        rows = await asyncio.to_thread(feeds, self._systems)
-        for row in rows:
-            alarming = row["state"] in _ALARMING
-            if alarming != (row["name"] in self._alarmed):
-                self._tell(row, FEED_SILENT if alarming else FEED_LIVE)
-                (self._alarmed.add if alarming else self._alarmed.discard)(row["name"])
-        if now - self._shown >= _ARTIFACT_SECONDS:
+        in_full = now - self._shown >= _ARTIFACT_SECONDS
+        await tell_of_feeds(self._systems, with_lag=in_full)
+        if in_full:
             self._shown = now
             await publish_health(Scope(self._systems))
 
-    def _tell(self, row: dict[str, Any], event: str) -> None:
-        name = self._systems.settings.name
-        if event == FEED_SILENT:
-            log.warning("feed %s is %s for %d s", row["name"], row["state"], row["lag_seconds"])
-        emit_event(
-            event=event,
-            resource={
+
+async def tell_of_feeds(systems: Systems, *, with_lag: bool) -> None:
+    """Emit an event per feed that fell silent or came back, and if asked one about all lags."""
+    rows = await asyncio.to_thread(feeds, systems)
+    changed = await asyncio.to_thread(turned, systems, rows)
+    for row in changed.silent:
+        log.warning("feed %s is %s for %d s", row["name"], row["state"], row["lag_seconds"])
+        _emit(systems, FEED_SILENT, row)
+    for row in changed.recovered:
+        log.info("feed %s is back: %s", row["name"], row["state"])
+        _emit(systems, FEED_RECOVERED, row)
+    if with_lag and rows:
+        _emit(systems, FEED_LAG, max(rows, key=lambda row: int(row["lag_seconds"])), rows)
+
+
+def _emit(
+    systems: Systems, event: str, row: dict[str, Any], rows: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Emit an event of the connection about one feed; *rows* are all of them."""
+    name = systems.settings.name
+    told = ("name", "state", "lag_seconds", "last_confirmed_at", "message")
+    payload: dict[str, Any] = {
+        "connection": name,
+        "feed": row["name"],
+        **{key: row.get(key) for key in told[1:]},
+    }
+    if rows:
+        payload["feeds"] = [{key: each.get(key) for key in told} for each in rows]
+    emit_event(
+        event=event,
+        resource={
+            "prefect.resource.id": f"ml-connector.connection.{name}",
+            "prefect.resource.name": name,
+            "ml-connector.feed": row["name"],
+            "ml-connector.feed-state": row["state"],
+            "ml-connector.lag-seconds": str(row["lag_seconds"]),
+        },
+        related=[
+            {
                 "prefect.resource.id": f"ml-connector.feed.{name}.{row['name']}",
-                "prefect.resource.name": f"{name}: {row['name']}",
-                "ml-connector.connection": name,
-            },
-            payload={
-                "connection": name,
-                **{key: row.get(key) for key in ("name", "state", "lag_seconds", "message")},
-            },
-        )
+                "prefect.resource.role": "feed",
+                "prefect.resource.name": row["name"],
+            }
+        ],
+        payload=payload,
+    )

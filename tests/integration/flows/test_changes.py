@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from prefect import get_client
 
 from ml_connector.changes.feed_lease import FeedLease
 from ml_connector.cli.listen import listen_to, poll_connection
@@ -92,3 +96,51 @@ def test_the_poll_finds_what_nobody_heard(
     asyncio.run(poll_connection(connection))
 
     assert shown(running_sandbox, order_id)
+
+
+def events_of(connection: str, count: int) -> list[dict[str, Any]]:
+    """Wait until the server knows of so many events about the connection's feeds' standing."""
+
+    async def read() -> list[dict[str, Any]]:
+        wanted = {
+            "event": {"name": ["ml-connector.feed.silent", "ml-connector.feed.recovered"]},
+            "resource": {"id": [f"ml-connector.connection.{connection}"]},
+            "order": "ASC",
+        }
+        async with get_client() as client:
+            answer = await client.request("POST", "/events/filter", json={"filter": wanted})
+        found: list[dict[str, Any]] = answer.json()["events"]
+        return found
+
+    deadline = time.monotonic() + 30
+    while len(found := asyncio.run(read())) < count:
+        assert time.monotonic() < deadline, f"only {len(found)} events came"
+        time.sleep(0.3)
+    return found
+
+
+def test_a_feed_that_goes_dark_is_told_once_and_again_when_it_is_back(
+    connection: str, connection_file: Path
+) -> None:
+    """A stream nobody listens to for an hour is an event of the connection; so is its return."""
+    feed = "salesforce/Order/events"
+    with Systems.open(load_connection_file(connection_file).settings) as systems:
+
+        def confirmed(ago: timedelta) -> None:
+            with systems.ledger.transaction() as tx:
+                tx.move_checkpoint(feed, "00ff", systems.clock.now() - ago)
+
+        confirmed(timedelta(hours=1))
+        asyncio.run(poll_connection(connection))
+        asyncio.run(poll_connection(connection))
+        confirmed(timedelta())
+        asyncio.run(poll_connection(connection))
+        silent, recovered = events_of(connection, 2)
+
+    assert silent["event"] == "ml-connector.feed.silent"
+    assert silent["payload"]["connection"] == connection
+    assert silent["payload"]["feed"] == feed
+    assert silent["payload"]["state"] == "not_listening"
+    assert silent["payload"]["lag_seconds"] >= 3600
+    assert silent["related"][0]["prefect.resource.id"] == f"ml-connector.feed.{connection}.{feed}"
+    assert recovered["event"] == "ml-connector.feed.recovered"
