@@ -280,7 +280,8 @@ def account_status(systems: Systems) -> int:
     """Derive balance, overdue, credit limit and blocked of every linked Account.
 
     Balances are computed in BC and send no signal, so they are read in full: two calls per 20,000
-    customers. Returns how many Accounts differ from what Salesforce shows.
+    customers. An Account whose customer is not among them is put into the inbox, to be decided on
+    again. Returns how many Accounts differ from what Salesforce shows.
     """
     up_to = systems.ledger.last_change_id()
     differing = _derive_all_accounts(systems) if systems.policy.status.accounts else 0
@@ -328,8 +329,15 @@ def _derive_accounts(
 ) -> int:
     records = systems.ledger.records(Kind.CUSTOMER, keys).values()
     moved = [each for each in records if _apply_account(systems, each, customers, details)]
+    settled = (State.WRITTEN, State.UNCHANGED)
+    gone = [
+        each.key
+        for each in records
+        if each.bc_id.lower() not in customers and each.state in settled
+    ]
     with systems.ledger.transaction() as tx:
         tx.save_all(moved)
+        mark_changed(systems, "Account", gone, "customers")
     return len(moved)
 
 

@@ -19,7 +19,7 @@ from ml_connector.sandbox.business_central.ledgers import (
     take_payment,
     unapply_payment,
 )
-from ml_connector.sandbox.business_central.masters import set_item_unit
+from ml_connector.sandbox.business_central.masters import merge_customer, set_item_unit
 from ml_connector.sandbox.business_central.posting import (
     ORDER,
     cancel_invoice,
@@ -469,6 +469,16 @@ class Clerk:
     def rename_customer(self, customer: str, number: str) -> Any:
         """Give a customer another number."""
         return self.edit("customers", customer, {"number": number})
+
+    def merge_customers(self, winner: str, loser: str) -> Any:
+        """Merge a duplicate into another customer, which takes over its documents and entries."""
+        into = find(self._company, "customers", winner)
+        row = find(self._company, "customers", loser)
+        if row is into:
+            raise AdminError("a customer is merged into another one")
+        with self._company.transaction():
+            merge_customer(self._company, row, into)
+        return _said(into)
 
     def add_item_unit(self, item: str, code: str, quantity: Any) -> Any:
         """Give an item a further unit that holds this many base units."""

@@ -150,6 +150,19 @@ def _rename_customer(company: Company, row: Row) -> None:
             company.update_silently(entity, document, values)
 
 
+def merge_customer(company: Company, row: Row, into: Row) -> None:
+    """Give the documents and entries of a duplicate to another customer; the duplicate goes."""
+    named = {"customerId": into["id"], "customerNumber": into["number"]}
+    billed = {"billToCustomerId": into["id"], "billToCustomerNumber": into["number"]}
+    for entity in ("salesOrders", "salesInvoices", "salesCreditMemos", "salesShipments"):
+        for document in list(company.table(entity).find("customerId", row["id"])):
+            is_billed = document["billToCustomerId"] == row["id"]
+            company.update(entity, document, named | (billed if is_billed else {}))
+    for entry in list(company.table("_ledger").find("customerId", row["id"])):
+        company.update_silently("_ledger", entry, {"customerId": into["id"]})
+    delete_customer(company, row)
+
+
 def delete_customer(company: Company, row: Row) -> None:
     """A customer without documents and entries can go."""
     for entity in ("salesOrders", "salesInvoices", "salesCreditMemos", "salesShipments"):

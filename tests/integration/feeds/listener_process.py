@@ -3,11 +3,13 @@
 Arguments: connection file, ledger file, moment. A moment is `never`, `store:N` (an N-th response
 was received and not stored), `hand-over:N` (an N-th round of changes was stored and not handed
 over), `write:N` (an N-th order was decided on and not sent), `answer:N` (an N-th order was written
-and its answer not stored) or `after:SECONDS`.
+and its answer not stored) or `after:SECONDS`. What it receives is noted in `received.jsonl` beside
+the ledger before it is stored.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -27,6 +29,7 @@ from ml_connector.changes.feed_lease import FeedLease
 from ml_connector.changes.listener import Listener
 from ml_connector.configuration.connection_file import load_connection_file
 from ml_connector.exchange.systems import Systems
+from ml_connector.salesforce.event_stream import Batch
 
 
 def die() -> None:
@@ -66,6 +69,21 @@ def wrapped(
     setattr(target, name, method)
 
 
+def note_received(file: Path) -> None:
+    """Note every response with events before it is stored."""
+    store = EventFeed._store  # between receiving and storing there is no other place
+
+    def noted(feed: EventFeed, batch: Batch, position: bytes) -> None:
+        if batch.events:
+            ids = [event.replay_id.hex() for event in batch.events]
+            line = {"process": os.getpid(), "entity": feed.entity, "ids": ids}
+            with file.open("a") as notes:
+                notes.write(json.dumps(line) + "\n")
+        store(feed, batch, position)
+
+    setattr(EventFeed, "_store", noted)  # noqa: B010  # a test's own seam
+
+
 def main() -> None:
     """Listen and hand over until told otherwise."""
     file, ledger, moment = sys.argv[1:4]
@@ -89,6 +107,7 @@ def main() -> None:
         wrapped(BusinessCentralClient, "create", None, Fuse(int(number)).burn)
     elif what == "after":
         threading.Timer(float(number), die).start()
+    note_received(Path(ledger).with_name("received.jsonl"))
     with Systems.open(settings) as systems:
         while (lease := FeedLease.take(systems)) is None:
             time.sleep(0.1)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from typing import Any
 
+import pytest
+
+from ml_connector.changes import event_feed
 from ml_connector.changes.event_feed import FeedState
 from ml_connector.changes.feed_lease import FeedLease
 from ml_connector.changes.listener import Listener
@@ -31,6 +35,13 @@ def edit(connected: Connected, record: dict[str, Any], **fields: Any) -> None:
         record=record["Id"],
         fields=fields,
     )
+
+
+def positioned(here: Listening) -> None:
+    """Let an event come, so that the stream has a position to go on from."""
+    other = here.connected.salesforce("Account")[-1]
+    edit(here.connected, other, Phone="+1 555 0999")
+    wait_for(lambda: event_of(here, other["Id"]))
 
 
 def event_of(here: Listening, record_id: str) -> Any:
@@ -159,42 +170,136 @@ def test_a_silent_stream_is_cut_and_opened_again(connected: Connected) -> None:
         )
 
 
-def test_what_cannot_be_decoded_is_kept_and_the_feed_goes_on(connected: Connected) -> None:
-    """Spoiled events are put aside with their reason; their records are read again anyway."""
-    account = connected.salesforce("Account")[0]
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("payload", "the payload does not fit its schema"),
+        ("body", "the body does not fit its schema"),
+        ("schema", "its schema cannot be had"),
+        ("bitmap", "the changed fields cannot be told"),
+        ("record_ids", "the event names no record"),
+    ],
+)
+def test_what_cannot_be_decoded_is_kept_and_the_feed_goes_on(
+    connected: Connected, how: str, reason: str
+) -> None:
+    """A spoiled event is put aside with its bytes and reason; its record is read again anyway."""
+    spoiled, other = connected.salesforce("Account")[:2]
     with listening_to(connected) as here:
         quiet(here)
-        edit(connected, account, Phone="+1 555 0500")
-        wait_for(lambda: account["Id"] in here.pending("Account"))
-        reasons = set()
-        for number, how in enumerate(("payload", "body", "schema", "bitmap", "record_ids")):
-            connected.act("salesforce", "pubsub_spoil", how=how, entity="Account")
-            edit(connected, account, Phone=f"+1 555 06{number:02d}")
-            wait_for(lambda number=number: len(here.pending("Account", "quarantine")) == number + 1)
-        for key in here.pending("Account", "quarantine"):
-            reasons.add(here.systems.ledger.changes_of(key)[0].payload["reason"])
-        edit(connected, account, Phone="+1 555 0699")
-        stored = len(here.systems.ledger.changes_of(account["Id"]))
-        wait_for(lambda: len(here.systems.ledger.changes_of(account["Id"])) > stored - 1)
+        connected.act("salesforce", "pubsub_spoil", how=how, entity="Account")
+        edit(connected, spoiled, Phone="+1 555 0600")
+        wait_for(lambda: here.pending("Account", "quarantine"))
+        (key,) = here.pending("Account", "quarantine")
+        (aside,) = here.systems.ledger.changes_of(key)
+        wait_for(lambda: spoiled["Id"] in here.pending("Account"))
+        edit(connected, other, Phone="+1 555 0699")
+        wait_for(lambda: event_of(here, other["Id"]))
 
-        assert len(reasons) == 5
+        assert aside.payload["reason"].startswith(reason)
+        assert base64.b64decode(aside.payload["payload"])
+        assert aside.payload["schema_id"]
         assert here.listener.states()["Account"] is FeedState.LIVE
 
 
+def polled(here: Listening, record_id: str) -> int:
+    """Return how often a record came by a poll."""
+    return sum(each.source == "poll" for each in here.systems.ledger.changes_of(record_id))
+
+
 def test_an_overflow_has_the_object_read_again(connected: Connected) -> None:
-    """An event that names no records makes the poll read what changed around it."""
+    """An event that names no records makes the poll read what changed around it, at once."""
     account = connected.salesforce("Account")[0]
     with listening_to(connected) as here:
         quiet(here)
-        connected.act("salesforce", "pubsub_hold")
+        before = polled(here, account["Id"])
+        connected.act("salesforce", "pubsub_silence", on=True, topic="/data/AccountChangeEvent")
         edit(connected, account, Phone="+1 555 0700")
-        connected.act("salesforce", "pubsub_clear")
+        time.sleep(1)
+        assert polled(here, account["Id"]) == before
+        connected.act("salesforce", "pubsub_silence", on=False, topic="/data/AccountChangeEvent")
         connected.act("salesforce", "pubsub_emit", entity="Account", kind="GAP_OVERFLOW")
-        wait_for(
-            lambda: any(
-                each.source == "poll" for each in here.systems.ledger.changes_of(account["Id"])
-            )
+        wait_for(lambda: polled(here, account["Id"]) == before + 1)
+
+
+def test_a_position_refused_in_the_middle_is_polled_for_at_once(connected: Connected) -> None:
+    """The org's stream is another one all of a sudden: what lies between is read without delay."""
+    account = connected.salesforce("Account")[0]
+    with listening_to(connected) as here:
+        quiet(here)
+        positioned(here)
+        before = polled(here, account["Id"])
+        connected.act("salesforce", "pubsub_silence", on=True)
+        edit(connected, account, Phone="+1 555 0710")
+        connected.act("salesforce", "pubsub_reset_stream")
+        connected.act("salesforce", "pubsub_silence", on=False)
+        connected.act("salesforce", "pubsub_abort", code="service.unavailable")
+        wait_for(lambda: polled(here, account["Id"]) == before + 1)
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ({"act": "pubsub_abort", "code": "service.unavailable"}, "service.unavailable"),
+        ({"act": "pubsub_abort", "code": "connection.lost"}, "unavailable"),
+        ({"act": "pubsub_abort", "code": "topic.api.unavailable"}, "topic.api.unavailable"),
+        ({"act": "pubsub_expire_sessions"}, "service.auth.error"),
+        ({"act": "pubsub_restart", "down_seconds": 0.3}, "unavailable"),
+    ],
+)
+def test_each_end_of_a_stream_is_in_the_log(
+    connected: Connected, caplog: pytest.LogCaptureFixture, end: dict[str, Any], code: str
+) -> None:
+    """Who reads the log sees which feed ended, by which code, and that it lives again."""
+    caplog.set_level("INFO", "ml_connector")
+    account = connected.salesforce("Account")[0]
+    with listening_to(connected) as here:
+        quiet(here)
+        positioned(here)
+        caplog.clear()
+        connected.act("salesforce", **end)
+        edit(connected, account, Phone="+1 555 0711")
+        wait_for(lambda: event_of(here, account["Id"]))
+        lines = [line for line in caplog.messages if line.startswith("salesforce/Account/events")]
+
+    assert f"reconnecting ({code})" in lines[0]
+    assert lines[-1].endswith("live")
+
+
+def test_a_service_that_stays_away_is_asked_ever_less_often(
+    connected: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pauses double up to a bound; a stream that opens begins with the shortest again."""
+    paused: list[float] = []
+
+    monkeypatch.setattr(event_feed, "LONGEST_PAUSE", 0.4)
+    monkeypatch.setattr(event_feed, "FIRST_PAUSE", 0.05)
+    account = connected.salesforce("Account")[0]
+    with listening_to(connected) as here:
+        quiet(here)
+        positioned(here)
+        wait = here.listener.feeds[0]._stopping.wait
+        monkeypatch.setattr(
+            here.listener.feeds[0]._stopping,
+            "wait",
+            lambda seconds: paused.append(seconds) or wait(seconds),
         )
+        topic = "/data/AccountChangeEvent"
+        connected.act(
+            "salesforce", "pubsub_refuse", code="service.unavailable", topic=topic, times=6
+        )
+        connected.act("salesforce", "pubsub_abort", code="service.unavailable", topic=topic)
+        edit(connected, account, Phone="+1 555 0712")
+        wait_for(lambda: event_of(here, account["Id"]))
+        tried = list(paused)
+        connected.act("salesforce", "pubsub_abort", code="service.unavailable", topic=topic)
+        wait_for(lambda: len(paused) > len(tried))
+
+    bounds = [0.05, 0.1, 0.2, 0.4, 0.4, 0.4, 0.4]
+    assert len(tried) == len(bounds)
+    for waited, bound in zip(tried, bounds, strict=True):
+        assert bound / 2 <= waited <= bound
+    assert paused[len(tried)] <= 0.05
 
 
 def test_one_listener_owns_the_streams_and_another_takes_over(connected: Connected) -> None:

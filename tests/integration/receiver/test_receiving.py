@@ -38,7 +38,7 @@ def test_a_token_bc_would_not_send_is_refused(receiver: Any, token: str) -> None
 
 
 @pytest.mark.parametrize("lead", ["", "/", "https://api.example/v2.0/t/Production/"])
-@pytest.mark.parametrize("path", ["/", "/bc", "/some/other/path?from=bc"])
+@pytest.mark.parametrize("path", ["/", "/bc", "/some/other/path?from=bc", "/bc/%2e%2e%2fhealth%00"])
 def test_a_genuine_notification_is_stored(receiver: Any, lead: str, path: str) -> None:
     """With or without a leading slash or host, whatever path a proxy leaves."""
     resource = f"{lead}api/v2.0/companies({COMPANY.upper()})/salesOrders({RECORD.upper()})"
