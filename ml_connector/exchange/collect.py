@@ -80,7 +80,7 @@ def poll_salesforce(
     if _was_polled_ahead(systems, feed):
         return
     began = systems.clock.now()
-    for page in _pages_since(systems, sobject, fields, feed):
+    for page in pages_since(systems, sobject, fields, feed):
         again_when_stale(partial(_store_page, systems, (sobject, kind, feed), page, on_page))
     with systems.ledger.transaction() as tx:
         tx.remember(confirmation_of(feed), began.isoformat())
@@ -128,10 +128,13 @@ def _looks_different(record: Record, row: Mapping[str, Any]) -> bool:
     )
 
 
-def _pages_since(
+def pages_since(
     systems: Systems, sobject: str, fields: Sequence[str], feed: str
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yield pages from the checkpoint on; a query that dies starts again from there."""
+    """Yield pages from the checkpoint of *feed* on, oldest first; one that dies starts again there.
+
+    The caller moves the checkpoint with each page it stores.
+    """
     for attempt in range(3):
         checkpoint = systems.ledger.checkpoint(feed)
         where = ""

@@ -50,6 +50,7 @@ from ml_connector.exchange.merges import (
 )
 from ml_connector.exchange.number_series import create_numbered, written_row
 from ml_connector.exchange.order_filter import qualifying_order_condition
+from ml_connector.exchange.order_lines import poll_order_lines
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import planned_record, write_each
 from ml_connector.exchange.reading import fields_of, ids_where, read_models
@@ -107,6 +108,7 @@ def _awaited_accounts(systems: Systems) -> list[str]:
 def poll_orders(systems: Systems) -> None:
     """Store changed Orders in the inbox, and with them the Accounts that are no customers yet.
 
+    An Order has changed as well when one of its lines has.
     A run that has polled a moment ago does not poll again.
     """
     polled: list[datetime] = systems.remembered.get(_ORDERS_POLLED, list)
@@ -120,6 +122,7 @@ def poll_orders(systems: Systems) -> None:
         unlinked = [key for key in accounts if key not in known or not known[key].bc_id]
         mark_changed(systems, "Account", unlinked, "order")
 
+    poll_order_lines(systems)
     poll_salesforce(systems, "Order", fields_of(systems, Order), Kind.ORDER, on_page)
     polled.append(now)
 

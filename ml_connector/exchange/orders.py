@@ -34,6 +34,7 @@ from ml_connector.exchange.collect import content_digest, due_keys, mark_changed
 from ml_connector.exchange.customers import poll_orders, read_customers
 from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express
+from ml_connector.exchange.order_lines import LINES_READ, line_marks
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import planned_record, write_each
 from ml_connector.exchange.reading import ids_where, read_orders
@@ -115,6 +116,7 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
         record.source_stamp = content_digest(rows[key])
         record.shown = shown_fields(rows[key], record.wanted)
         record.facts["account_id"] = order.account_id or ""
+        record.facts[LINES_READ] = line_marks(order)
         context = _context(systems, order, window)
         if record.bc_id:
             linked = _decide_linked(systems, record, order, context, window)
@@ -184,6 +186,7 @@ def _order_facts(systems: Systems, order: Order, context: OrderContext) -> dict[
         "reference": order_reference(order, systems.policy.orders),
         "currency": order_currency(order, context),
         "net": net_total(order),
+        LINES_READ: line_marks(order),
     }
 
 

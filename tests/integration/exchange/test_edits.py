@@ -7,6 +7,7 @@ import pytest
 
 from ml_connector.changes.poll_feed import poll_entity
 from ml_connector.domain.identifiers import Kind
+from ml_connector.exchange.order_lines import poll_order_lines
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
 
@@ -84,6 +85,28 @@ def test_a_changed_line_follows_into_the_same_sales_order(connected: Any) -> Non
     assert same(after["totalAmountExcludingTax"], now["TotalAmount"])
     assert now["BC_Sync_Status__c"] == "Synced"
     assert now["BC_Order_Status__c"] == "Draft"
+
+
+def test_a_line_edit_that_leaves_total_and_stamp_of_the_order_follows(connected: Any) -> None:
+    """Twice as many at half the price moves nothing but the line, and BC still gets it."""
+    order = handed_over(connected)
+    edit_line(connected, order, Quantity=2, UnitPrice="10.00")
+    connected.sync()
+    connected.later(3600)
+    before = shown(connected, order)
+
+    line = lines_of(connected, order)[0]
+    fields = {"Quantity": 4, "UnitPrice": "5.00"}
+    connected.act("salesforce", "edit", sobject="OrderItem", record=line["Id"], fields=fields)
+    assert shown(connected, order)["SystemModstamp"] == before["SystemModstamp"]
+    connected.sync()
+
+    (written, *_) = bc_lines(connected, sales_order(connected, order))
+    assert same(written["quantity"], 4)
+    assert same(written["unitPrice"], 5)
+    with Systems.open(connected.settings) as systems:
+        poll_order_lines(systems)
+        assert systems.ledger.pending_ids("salesforce", "Order") == []
 
 
 def test_an_added_and_a_removed_line_follow(connected: Any) -> None:
