@@ -317,6 +317,11 @@ def plan_contact(
             Cause.NOT_QUALIFYING,
             f"{described_contact(contact)} is left out: the policy writes no contacts.",
         )
+    if contact.is_person_account:
+        return Exclude(
+            Cause.NOT_QUALIFYING,
+            f"{described_contact(contact)} is the person of a person Account, who is the customer.",
+        )
     if not contact.account_id:
         return Exclude(Cause.NO_ACCOUNT, f"{described_contact(contact)} belongs to no Account.")
     if not company_contact_number:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from ml_connector.configuration.settings import ConnectionSettings
-from ml_connector.errors import ConfigurationError, ConnectorError
+from ml_connector.errors import ConfigurationError, ConnectorError, TransientError
 from ml_connector.exchange.business_central_checks import business_central_lines, company_found
 from ml_connector.exchange.check_line import CheckLine, Level, examined, fine
 from ml_connector.exchange.clock_checks import clock_lines
@@ -18,7 +18,11 @@ from ml_connector.exchange.duplicate_checks import duplicate_lines
 from ml_connector.exchange.feed_checks import feed_lines
 from ml_connector.exchange.notification_checks import notification_lines
 from ml_connector.exchange.reference_data_checks import reference_data_lines
-from ml_connector.exchange.salesforce_checks import salesforce_lines, signed_in
+from ml_connector.exchange.salesforce_checks import (
+    currency_lines,
+    salesforce_lines,
+    signed_in,
+)
 from ml_connector.exchange.systems import Systems
 
 __all__ = ["CheckLine", "Level", "check_lines", "ping_lines"]
@@ -66,8 +70,19 @@ def check_lines(settings: ConnectionSettings) -> list[CheckLine]:
 
 
 def ping_lines(systems: Systems) -> list[CheckLine]:
-    """Sign in to both systems and read the company: the cheap form for the start of every run."""
-    return _gate("salesforce", signed_in, systems) + _central_gate(systems)
+    """Sign in to both systems: the cheap form for the start of every run.
+
+    It ends a run that could only go wrong: no Orders, no word about their currency, no company.
+    Raises: TransientError when a system is not available now, so that the caller can try again.
+    """
+    return _gate("salesforce", _ready, systems, passing_too=False) + _gate(
+        "business_central", company_found, systems, passing_too=False
+    )
+
+
+def _ready(systems: Systems) -> Iterator[CheckLine]:
+    yield from signed_in(systems)
+    yield from (line for line in currency_lines(systems) if line.level is Level.BLOCKING)
 
 
 def _central_gate(systems: Systems) -> list[CheckLine]:
@@ -79,12 +94,19 @@ def _is_open(lines: list[CheckLine]) -> bool:
 
 
 def _gate(
-    system: str, examine: Callable[[Systems], Iterator[CheckLine]], systems: Systems
+    system: str,
+    examine: Callable[[Systems], Iterator[CheckLine]],
+    systems: Systems,
+    *,
+    passing_too: bool = True,
 ) -> list[CheckLine]:
+    """Return what *examine* finds; *passing_too* makes a fault that may pass a line as well."""
     lines: list[CheckLine] = []
     try:
         lines.extend(examine(systems))
     except ConnectorError as error:
+        if isinstance(error, TransientError) and not passing_too:
+            raise
         lines.append(_failure(system, error))
     return lines
 

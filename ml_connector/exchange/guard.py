@@ -119,7 +119,9 @@ def _moved_at_most(systems: Systems, due: list[Record]) -> dict[str, Decimal]:
         soql = select("Order", ["Id", "TotalAmount"], where=among("Id", chunk))
         for row in systems.salesforce.query_rows(soql):
             record = known[eighteen(str(row["Id"]))]
-            now, before = (Decimal(str(each)) for each in (row["TotalAmount"], record.facts["net"]))
+            now, before = (
+                Decimal(str(each or 0)) for each in (row["TotalAmount"], record.facts["net"])
+            )
             currency = str(record.facts.get("currency", ""))
             if now != before:
                 moved[currency] = moved.get(currency, ZERO) + abs(now - before)

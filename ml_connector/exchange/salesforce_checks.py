@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from urllib.parse import urlsplit
 
+from ml_connector.errors import ConfigurationError
 from ml_connector.exchange.check_line import CheckLine, Level, examined, fine
 from ml_connector.exchange.salesforce_order_checks import order_lines
 from ml_connector.exchange.salesforce_record_checks import record_lines
@@ -38,7 +39,7 @@ def salesforce_lines(systems: Systems) -> list[CheckLine]:
     return [
         *version,
         *record_lines(systems),
-        *examined("salesforce_currency", "The org's currencies", partial(_currency, systems)),
+        *examined("salesforce_currency", "The org's currencies", partial(currency_lines, systems)),
         *order_lines(systems),
     ]
 
@@ -99,18 +100,14 @@ def _api_version(systems: Systems) -> Iterator[CheckLine]:
     )
 
 
-def _currency(systems: Systems) -> Iterator[CheckLine]:
+def currency_lines(systems: Systems) -> Iterator[CheckLine]:
+    """Tell whether the currency of every amount is known."""
     if systems.is_multi_currency():
         yield fine("salesforce_currency", "The org is multi-currency.")
         return
-    currency = systems.settings.salesforce.currency
-    if currency:
+    try:
+        currency = systems.org_currency()
+    except ConfigurationError as error:
+        yield CheckLine("salesforce_currency", Level.BLOCKING, error.message, error.remedy, FILE)
+    else:
         yield fine("salesforce_currency", f"All amounts of the org are {currency}.")
-        return
-    yield CheckLine(
-        "salesforce_currency",
-        Level.BLOCKING,
-        "The org has one currency and the connection file does not say which.",
-        'Set currency = "USD" (or what it is) under [salesforce] and run `connect` again.',
-        FILE,
-    )

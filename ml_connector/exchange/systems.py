@@ -126,8 +126,22 @@ class Systems:
         )
 
     def org_currency(self) -> str:
-        """Currency of every amount in a single-currency org; "" in a multi-currency one."""
-        return "" if self.is_multi_currency() else self.settings.salesforce.currency
+        """Currency of every amount in a single-currency org; "" in a multi-currency one.
+
+        Raises: ConfigurationError when the org has one currency and nobody told which: an amount
+        would be written in whatever BC's own currency is.
+        """
+        if self.is_multi_currency():
+            return ""
+        if not self.settings.salesforce.currency:
+            raise ConfigurationError(
+                "The org has one currency and the connection file does not say which.",
+                system="salesforce",
+                code="currency",
+                remedy='Set currency = "USD" (or what it is) under [salesforce] and run connect '
+                "again.",
+            )
+        return self.settings.salesforce.currency
 
     def currencies(self) -> Mapping[str, str]:
         """BC's foreign currencies: code → id; read once per run."""

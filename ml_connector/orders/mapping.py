@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ml_connector.business_central.models import Customer
 from ml_connector.domain.address import country_code, split_street
@@ -149,15 +150,21 @@ def ship_to(order: Order, context: OrderContext) -> dict[str, Any]:
 
 
 def requested_date(order: Order, policy: OrdersPolicy) -> date | None:
-    """Return the date of the field that the policy names; None when there is none."""
+    """Return the date of the field that the policy names; None when there is none.
+
+    An instant is the day it falls on in the policy's time zone.
+    Raises: ValueError when the field holds no date.
+    """
     if policy.requested_date == "none":
         return None
     value = order.value(policy.requested_date)
+    if not value:
+        return None
+    if isinstance(value, str) and len(value) > len("2026-01-31"):
+        value = datetime.fromisoformat(value)
     if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, str) and value:
-        return date.fromisoformat(value[:10])
-    return value if isinstance(value, date) else None
+        return value.astimezone(ZoneInfo(policy.time_zone)).date()
+    return value if isinstance(value, date) else date.fromisoformat(str(value))
 
 
 def line_body(item: OrderItem, context: OrderContext) -> dict[str, Any]:

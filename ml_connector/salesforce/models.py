@@ -79,8 +79,8 @@ class Account(SObject):
     """A company that sales deals with; a customer once it qualifies."""
 
     OPTIONAL = (
-        "CurrencyIsoCode", "IsPersonAccount", "MasterRecordId", "Fax", "ParentId",
-        "LastModifiedById", "BillingStateCode", "BillingCountryCode",
+        "CurrencyIsoCode", "IsPersonAccount", "MasterRecordId", "BillingStateCode",
+        "BillingCountryCode",
         "ShippingStreet", "ShippingCity", "ShippingState",
         "ShippingPostalCode", "ShippingCountry", "ShippingStateCode", "ShippingCountryCode",
     )  # fmt: skip
@@ -89,9 +89,7 @@ class Account(SObject):
     account_number: str | None = None
     type: str | None = None
     phone: str | None = None
-    fax: str | None = None
     website: str | None = None
-    parent_id: str | None = None
     billing_street: str | None = None
     billing_city: str | None = None
     billing_state: str | None = None
@@ -110,7 +108,6 @@ class Account(SObject):
     is_person_account: Flag = False
     master_record_id: str | None = None
     """The winner, on the losing records of a merge."""
-    last_modified_by_id: str | None = None
     bc_customer_id: str | None = None
     bc_customer_number: str | None = None
     bc_balance: Decimal | None = None
@@ -126,14 +123,15 @@ class Contact(SObject):
     """A person, normally of one Account."""
 
     OPTIONAL = (
-        "CurrencyIsoCode", "MasterRecordId", "Salutation", "Title", "MobilePhone",
-        "LastModifiedById", "MailingStateCode", "MailingCountryCode",
+        "CurrencyIsoCode", "IsPersonAccount", "MasterRecordId", "Title", "MobilePhone",
+        "MailingStateCode", "MailingCountryCode",
     )  # fmt: skip
 
     account_id: str | None = None
     """None on a private contact."""
+    is_person_account: Flag = False
+    """The person half of a person Account; the customer of that Account is the person."""
     name: str | None = None
-    salutation: str | None = None
     first_name: str | None = None
     last_name: str | None = None
     title: str | None = None
@@ -149,27 +147,19 @@ class Contact(SObject):
     mailing_country_code: str | None = None
     currency_iso_code: str | None = None
     master_record_id: str | None = None
-    last_modified_by_id: str | None = None
     bc_contact_id: str | None = None
 
 
 class Product2(SObject):
     """A product of the catalog; its ProductCode names the BC item."""
 
-    OPTIONAL = (
-        "CurrencyIsoCode", "QuantityUnitOfMeasure", "StockKeepingUnit", "Family",
-        "LastModifiedById",
-    )  # fmt: skip
+    OPTIONAL = ("CurrencyIsoCode", "QuantityUnitOfMeasure")
 
     name: str | None = None
     product_code: str | None = None
-    description: str | None = None
     is_active: Flag = False
-    family: str | None = None
     quantity_unit_of_measure: str | None = None
-    stock_keeping_unit: str | None = None
     currency_iso_code: str | None = None
-    last_modified_by_id: str | None = None
     bc_item_id: str | None = None
     bc_item_number: str | None = None
 
@@ -189,7 +179,7 @@ class PricebookEntry(SObject):
 class OrderItem(SObject):
     """One line of an Order; `total_price` is quantity times unit price, before tax."""
 
-    OPTIONAL = ("CurrencyIsoCode", "ServiceDate", "EndDate", "ListPrice")
+    OPTIONAL = ("CurrencyIsoCode",)
 
     order_id: str | None = None
     order_item_number: str | None = None
@@ -197,11 +187,8 @@ class OrderItem(SObject):
     pricebook_entry_id: str | None = None
     quantity: Decimal
     unit_price: Decimal | None = None
-    list_price: Decimal | None = None
     total_price: Decimal | None = None
     description: str | None = None
-    service_date: date | None = None
-    end_date: date | None = None
     currency_iso_code: str | None = None
 
 
@@ -209,41 +196,23 @@ class Order(SObject):
     """An Order with its lines as far as they were read; `total_amount` is net of tax."""
 
     OPTIONAL = (
-        "CurrencyIsoCode", "PoNumber", "PoDate", "OrderReferenceNumber", "IsReductionOrder",
-        "OriginalOrderId", "OpportunityId", "ActivatedDate", "EndDate", "Pricebook2Id", "Name",
-        "BillToContactId", "ShipToContactId", "LastModifiedById", "BillingStateCode",
-        "BillingCountryCode", "ShippingStateCode", "ShippingCountryCode",
+        "CurrencyIsoCode", "PoNumber", "IsReductionOrder", "ActivatedDate", "ShippingStateCode",
+        "ShippingCountryCode",
     )  # fmt: skip
     CHILDREN = frozenset({"order_items"})
 
     order_number: str | None = None
-    name: str | None = None
     account_id: str | None = None
     status: str
     status_code: str
     """Category of the status: Draft, Activated, Canceled, Expired."""
     effective_date: date | None = None
-    end_date: date | None = None
     activated_date: Instant | None = None
+    """Moves with each activation, so that one with other lines is noticed as a change."""
     total_amount: Decimal | None = None
     currency_iso_code: str | None = None
     is_reduction_order: Flag = False
-    original_order_id: str | None = None
-    opportunity_id: str | None = None
-    pricebook2_id: str | None = None
     po_number: str | None = None
-    po_date: date | None = None
-    order_reference_number: str | None = None
-    description: str | None = None
-    bill_to_contact_id: str | None = None
-    ship_to_contact_id: str | None = None
-    billing_street: str | None = None
-    billing_city: str | None = None
-    billing_state: str | None = None
-    billing_state_code: str | None = None
-    billing_postal_code: str | None = None
-    billing_country: str | None = None
-    billing_country_code: str | None = None
     shipping_street: str | None = None
     shipping_city: str | None = None
     shipping_state: str | None = None
@@ -251,7 +220,6 @@ class Order(SObject):
     shipping_postal_code: str | None = None
     shipping_country: str | None = None
     shipping_country_code: str | None = None
-    last_modified_by_id: str | None = None
     bc_order_id: str | None = None
     bc_order_number: str | None = None
     bc_order_status: str | None = None

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from ml_connector.errors import ConfigurationError, TransientError
 from ml_connector.exchange import catalog
+from ml_connector.exchange.check_line import Level
+from ml_connector.exchange.checks import ping_lines
 from ml_connector.exchange.report import connection_status
 from ml_connector.exchange.systems import Systems
 
@@ -290,3 +293,35 @@ def test_an_order_in_a_currency_bc_lacks_is_parked(settled: Any) -> None:
     settled.sync()
     (shown,) = settled.salesforce("Account", Id=account)
     assert shown["BC_Sync_Status__c"] == "Synced"
+
+
+def test_a_single_currency_org_whose_currency_nobody_named_writes_nothing(connected: Any) -> None:
+    """Its amounts must not be taken for Business Central's own currency."""
+    switch = {"multi_currency": False}
+    connected.sandbox.admin.post("/salesforce/switches", json=switch).raise_for_status()
+    salesforce = connected.settings.salesforce.model_copy(update={"currency": ""})
+    connected.settings = connected.settings.model_copy(update={"salesforce": salesforce})
+
+    with Systems.open(connected.settings) as systems:
+        (line,) = [each for each in ping_lines(systems) if each.level is Level.BLOCKING]
+    assert line.code == "salesforce_currency"
+    with pytest.raises(ConfigurationError) as refusal:
+        connected.sync()
+    assert refusal.value.code == "currency"
+    assert refusal.value.remedy
+    assert connected.business_central("salesOrders") == []
+
+
+@pytest.mark.parametrize(
+    ("system", "path"), [("salesforce", "oauth2/token"), ("business-central", "companies")]
+)
+def test_a_fault_that_passes_is_no_finding_of_the_first_look(
+    connected: Any, system: str, path: str
+) -> None:
+    """A run begins again after a moment instead of asking a person to set something up."""
+    connected.fault(system, path=path, status=503, body_text="", times=1)
+
+    with Systems.open(connected.settings) as systems:
+        with pytest.raises(TransientError):
+            ping_lines(systems)
+        assert {each.level for each in ping_lines(systems)} == {Level.OK}

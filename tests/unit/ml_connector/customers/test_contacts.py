@@ -53,6 +53,14 @@ def test_a_private_contact_is_excluded() -> None:
     assert decision.cause is Cause.NO_ACCOUNT
 
 
+def test_the_person_of_a_person_account_is_left_out() -> None:
+    """The customer is that person; BC has no company to put the person under."""
+    decision = plan(contact(IsPersonAccount=True), company_contact_number=None)
+
+    assert isinstance(decision, Exclude)
+    assert decision.cause is Cause.NOT_QUALIFYING
+
+
 def test_a_contact_follows_its_accounts_fate() -> None:
     """Excluded with it, waiting for it."""
     excluded = plan(company_contact_number=None, account_state=State.EXCLUDED)

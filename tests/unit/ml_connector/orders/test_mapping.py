@@ -154,6 +154,19 @@ def test_requested_date_comes_from_the_field_of_the_policy() -> None:
     assert body["requestedDeliveryDate"] == "2026-05-02"
 
 
+@pytest.mark.parametrize("field", ["ActivatedDate", "Wanted__c"])
+def test_an_instant_is_the_day_it_falls_on_in_the_policys_time_zone(field: str) -> None:
+    """Half an hour before midnight UTC is the next day in Berlin, winter or summer."""
+    berlin = OrdersPolicy(requested_date=field, time_zone="Europe/Berlin")
+
+    winter = order(**{field: "2026-01-31T23:30:00.000+0000"})
+    assert requested_date(winter, berlin) == date(2026, 2, 1)
+    summer = order(**{field: "2026-06-30T21:30:00.000+0000"})
+    assert requested_date(summer, berlin) == date(2026, 6, 30)
+    late = order(**{field: "2026-06-30T22:30:00.000+0000"})
+    assert requested_date(late, berlin) == date(2026, 7, 1)
+
+
 def test_custom_fields_stand_before_the_lines() -> None:
     """They may override what the connector maps itself."""
     body = order_body(order(), order_context(extra={"salesperson": "JO"}), POLICY)

@@ -345,7 +345,11 @@ def test_describe_is_asked_once(client: SalesforceClient, org: Any) -> None:
                 "keyPrefix": "01t",
                 "fields": [
                     {"name": "Id", "type": "id", "updateable": False, "length": 18},
-                    {"name": "Family", "type": "picklist", "picklistValues": [{"value": "A"}]},
+                    {
+                        "name": "QuantityUnitOfMeasure",
+                        "type": "picklist",
+                        "picklistValues": [{"value": "A"}],
+                    },
                     {"name": "BC_Item_Id__c", "externalId": True, "unique": True, "scale": None},
                 ],
             },
@@ -356,10 +360,10 @@ def test_describe_is_asked_once(client: SalesforceClient, org: Any) -> None:
     described = client.describe("Product2")
 
     assert client.describe("Product2") is described
-    assert described.has("Family")
+    assert described.has("QuantityUnitOfMeasure")
     assert not described.has("Nothing__c")
     assert described.fields["BC_Item_Id__c"].external_id
-    assert "Family" in client.fields_for(Product2)
+    assert "QuantityUnitOfMeasure" in client.fields_for(Product2)
     assert "CurrencyIsoCode" not in client.fields_for(Product2)
     assert len(org.requests) == 1
 
