@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -23,7 +22,13 @@ from ml_connector.business_central.pacing import Pace, pace_of
 from ml_connector.business_central.settings import BusinessCentralSettings
 from ml_connector.business_central.wire import BusinessCentralWire, Call, OnSend
 from ml_connector.domain.clock import Clock, SystemClock
-from ml_connector.errors import ConfigurationError, ConnectorError, RecordNotFound, RecordRejected
+from ml_connector.errors import (
+    ConfigurationError,
+    ConnectorError,
+    RecordNotFound,
+    RecordRejected,
+    TransientError,
+)
 
 OPERATIONS_PER_BATCH = 100
 
@@ -207,8 +212,8 @@ class BusinessCentralClient:
         """Yield the rows of *entity_set*, one list per page, following BC's own links.
 
         *entity_set* may be a path such as `customers(id)/contactsInformation`.
-        Raises: ConfigurationError when there is no such set; ContractError when a link leads to
-        another host.
+        Raises: ConfigurationError when there is no such set; ContractError when a link leads
+        nowhere.
         """
         operation = f"GET {_set_name(entity_set)}"
         url = self._company_url(entity_set) + odata.query_string(
@@ -337,15 +342,17 @@ class BusinessCentralClient:
     ) -> dict[str, Any]:
         """Change the given properties of a record whose version is *etag*, and return it.
 
-        Effect: one PATCH; repeating it after success is a ConcurrentEdit. Empty when BC sends none.
+        Effect: one PATCH; repeating it after success is a ConcurrentEdit. Where BC answers without
+        the record it is read again.
         Raises: ConcurrentEdit, RecordNotFound, RecordRejected, OutcomeUnknown.
         """
+        operation = f"PATCH {entity_set}"
         answer = self._wire.send(
             Call(
                 "PATCH",
                 self._company_url(odata.entity_path(entity_set, id)),
                 entity_set,
-                f"PATCH {entity_set}",
+                operation,
                 body=dict(body),
                 headers={"If-Match": etag or "*"},
                 is_write=True,
@@ -353,7 +360,12 @@ class BusinessCentralClient:
                 on_send=on_send,
             )
         )
-        return answer if isinstance(answer, dict) else {}
+        if isinstance(answer, dict) and answer.get("id"):
+            return answer
+        try:
+            return self.fetch(entity_set, id)
+        except TransientError as lost:
+            raise faults.not_read_back(operation, lost, record_id=id) from lost
 
     def delete(
         self,
@@ -538,13 +550,7 @@ class BusinessCentralClient:
 
     def _next_url(self, answer: Mapping[str, Any], url: str, operation: str) -> str:
         link = answer.get("@odata.nextLink")
-        if not link:
-            return ""
-        following = urljoin(url, str(link))
-        ours, theirs = urlsplit(self._wire.root), urlsplit(following)
-        if (theirs.scheme, theirs.netloc.lower()) != (ours.scheme, ours.netloc.lower()):
-            raise faults.misshapen(operation, "nextLink leads to another host")
-        return following
+        return self._wire.following(url, str(link), operation) if link else ""
 
 
 def _set_name(entity_set: str) -> str:

@@ -261,6 +261,16 @@ def misshapen(operation: str, what: str, *, is_write: bool = False) -> Connector
     )
 
 
+def not_read_back(operation: str, lost: ConnectorError, *, record_id: str = "") -> OutcomeUnknown:
+    """Return the error for a write that was accepted and could not be read back."""
+    return OutcomeUnknown(
+        f"Business Central accepted {operation}; reading it back failed: {lost.message}",
+        system=SYSTEM,
+        operation=operation,
+        record_id=record_id,
+    )
+
+
 def transport_error(
     error: httpx.RequestError,
     *,

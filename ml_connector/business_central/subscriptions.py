@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 from pydantic import SecretStr
 
@@ -155,9 +155,7 @@ def _rows(client: BusinessCentralClient, address: str, operation: str) -> Iterat
         link = str(answer.get("@odata.nextLink") or "")
         if not link:
             return
-        url = urljoin(url, link)
-        if urlsplit(url).netloc.lower() != urlsplit(client.wire.root).netloc.lower():
-            raise faults.misshapen(operation, "nextLink leads to another host")
+        url = client.wire.following(url, link, operation)
     raise faults.misshapen(operation, "the pages do not end")
 
 

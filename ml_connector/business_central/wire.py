@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpx
 
@@ -100,6 +100,22 @@ class BusinessCentralWire:
     def forget_last_write(self) -> None:
         """Begin anew, so that an earlier write's id is not taken for the next one's."""
         self._of_thread.last_write = ""
+
+    def following(self, url: str, link: str, operation: str) -> str:
+        """Return where the next page of *url* is; *link* is what BC says of it.
+
+        A link to our host is followed as it is. Behind a gateway BC names its own host, which we
+        may not reach and which never gets our token: the same path is asked for at our address.
+        Raises: ContractError when the link is no address of the API.
+        """
+        following = urljoin(url, link)
+        ours, theirs = urlsplit(self.root), urlsplit(following)
+        if (theirs.scheme, theirs.netloc.lower()) == (ours.scheme, ours.netloc.lower()):
+            return following
+        _, found, path = following.partition("/api/")
+        if not found:
+            raise faults.misshapen(operation, "nextLink is no address of the API")
+        return f"{self.root.removesuffix('v2.0')}{path}"
 
     def close(self) -> None:
         """Close the connections."""

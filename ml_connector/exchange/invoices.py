@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ml_connector.business_central.faults import not_read_back
 from ml_connector.business_central.models import SalesInvoice, parse
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Park
 from ml_connector.domain.identifiers import Kind, State, folded, same_id
 from ml_connector.errors import (
     ConcurrentEdit,
-    OutcomeUnknown,
     RecordNotFound,
     RecordRejected,
     TransientError,
@@ -238,12 +238,7 @@ def _posting(systems: Systems, plan: Planned) -> Write:
         try:
             after = read()
         except TransientError as lost:
-            raise OutcomeUnknown(
-                f"the posting was accepted, reading it back failed: {lost.message}",
-                system="business_central",
-                operation="post",
-                record_id=draft.id,
-            ) from lost
+            raise not_read_back("post", lost, record_id=draft.id) from lost
         return Written(after.id, after.number, after)
 
     def look(intent: Intent) -> Written | Park | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ml_connector.business_central.client import BatchOperation
+from ml_connector.business_central.faults import not_read_back
 from ml_connector.business_central.models import (
     Customer,
     Item,
@@ -414,10 +415,7 @@ def _edit(systems: Systems, plan: Planned) -> Write:
         try:
             after = read()
         except TransientError as lost:
-            raise OutcomeUnknown(
-                f"the edit was accepted, reading it back failed: {lost.message}",
-                system="business_central",
-            ) from lost
+            raise not_read_back("the edit", lost, record_id=decision.bc_id) from lost
         return Written(after.id, after.number, after)
 
     def look(_: Intent) -> Written | Park | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from ml_connector.business_central.faults import not_read_back
 from ml_connector.business_central.models import SalesInvoice, SalesOrder, parse
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Park
@@ -13,7 +14,6 @@ from ml_connector.domain.identifiers import Kind, State
 from ml_connector.domain.money import total
 from ml_connector.errors import (
     ConcurrentEdit,
-    OutcomeUnknown,
     RecordNotFound,
     TransientError,
 )
@@ -195,11 +195,7 @@ def _posting(systems: Systems, plan: Planned) -> Write:
         try:
             return _posted(systems, planned.id, planned.number, _read(systems, planned.id))
         except (TransientError, RecordNotFound) as lost:
-            raise OutcomeUnknown(
-                f"the posting was accepted, reading it back failed: {lost.message}",
-                system="business_central",
-                record_id=planned.id,
-            ) from lost
+            raise not_read_back("shipAndInvoice", lost, record_id=planned.id) from lost
 
     def look(intent: Intent) -> Written | Park | None:
         return _posted_since(systems, planned.id, planned.number, intent.payload)

@@ -128,12 +128,31 @@ def test_pages_follow_bcs_links(client: BusinessCentralClient, tenant: Any) -> N
 
 
 @pytest.mark.parametrize(
-    "link", ["https://evil.example/items", f"http{SET[5:]}/items", "https://bc.example.evil/x"]
+    "link",
+    [
+        f"https://behind.gateway:7048/BC/tenant/x/api/v2.0/companies({COMPANY})/items?$skiptoken=2",
+        f"http{SET[5:]}/items?$skiptoken=2",
+        f"https://bc.example:8443/api/v2.0/companies({COMPANY})/items?$skiptoken=2",
+    ],
 )
-def test_a_link_to_another_host_is_refused(
+def test_a_link_to_another_host_is_asked_for_at_ours(
     client: BusinessCentralClient, tenant: Any, link: str
 ) -> None:
-    """The token goes to the configured host only."""
+    """Behind a gateway BC names a host of its own; the token goes to the configured one only."""
+    tenant.answers = [
+        (200, {"value": [{"id": "1"}], "@odata.nextLink": link}, {}),
+        (200, {"value": [{"id": "2"}]}, {}),
+    ]
+
+    assert [row["id"] for row in client.rows("items")] == ["1", "2"]
+    assert str(tenant.requests[1].url) == f"{SET}/items?$skiptoken=2"
+
+
+@pytest.mark.parametrize("link", ["https://evil.example/items", "https://bc.example.evil/x"])
+def test_a_link_out_of_the_api_is_refused(
+    client: BusinessCentralClient, tenant: Any, link: str
+) -> None:
+    """Rows that cannot be asked for at the configured host are not skipped in silence."""
     tenant.answers = [(200, {"value": [], "@odata.nextLink": link}, {})]
 
     with pytest.raises(ContractError):
@@ -395,14 +414,27 @@ def test_a_taken_key_is_told_by_its_code(
 
 
 def test_a_record_is_changed(client: BusinessCentralClient, tenant: Any) -> None:
-    """With its version tag verbatim; an answer without body is fine."""
-    tenant.answers = [(200, {"id": "x"}, {}), (204, b"", {})]
+    """With its version tag verbatim, "*" without one."""
+    tenant.answers = [(200, {"id": "x"}, {}), (200, {"id": "x"}, {})]
 
     assert client.update("customers", "x", 'W/"JzE5"', {"city": "Oslo"}) == {"id": "x"}
-    assert client.update("customers", "x", "", {"city": "Oslo"}) == {}
+    assert client.update("customers", "x", "", {"city": "Oslo"}) == {"id": "x"}
     assert [r.headers["If-Match"] for r in tenant.requests] == ['W/"JzE5"', "*"]
     assert tenant.requests[0].method == "PATCH"
     assert str(tenant.requests[0].url) == f"{SET}/customers(x)"
+
+
+def test_a_change_answered_without_the_record_is_read_back(
+    client: BusinessCentralClient, tenant: Any
+) -> None:
+    """Whoever wrote it needs what BC made of it; when that cannot be read, nothing is known."""
+    row = {"id": "x", "city": "OSLO"}
+    tenant.answers = [(204, b"", {}), (200, row, {}), (204, b"", {}), (500, b"", {})]
+
+    assert client.update("customers", "x", 'W/"1"', {"city": "Oslo"}) == row
+    with pytest.raises(OutcomeUnknown):
+        client.update("customers", "x", 'W/"1"', {"city": "Oslo"})
+    assert [r.method for r in tenant.requests] == ["PATCH", "GET", "PATCH", "GET"]
 
 
 @pytest.mark.parametrize("answer", [(409, said("Request_EntityChanged"), {}), (412, b"", {})])
