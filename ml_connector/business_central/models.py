@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,9 @@ from ml_connector.domain.money import ZERO
 from ml_connector.errors import ContractError
 
 _ENCODED_CHARACTER = re.compile(r"_x([0-9A-Fa-f]{4})_")
+BLANK_DATE = "0001-01-01"
+"""How BC spells "no date"; a blank time begins with it."""
+
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -40,6 +43,12 @@ def decoded_enum(text: str | None) -> str:
 def encoded_enum(text: str) -> str:
     """Return an enum value as BC writes it; "" is the blank value."""
     return _NOT_PLAIN.sub(lambda m: f"_x{ord(m[0]):04X}_", text or " ")
+
+
+def without_blanks(text: str) -> str:
+    """Return a wire text as people read it: decoded, trimmed, BC's blank id and date as ""."""
+    plain = decoded_enum(text)
+    return "" if plain == BLANK_ID or plain.startswith(BLANK_DATE) else plain
 
 
 def _text(value: Any) -> Any:
@@ -60,7 +69,7 @@ def _guid(value: Any) -> Any:
 
 
 def _blankable(value: Any) -> Any:
-    if isinstance(value, str) and (not value or value.startswith("0001-01-01")):
+    if isinstance(value, str) and (not value or value.startswith(BLANK_DATE)):
         return None
     return value
 
@@ -510,6 +519,24 @@ PROPERTIES: dict[type[WireModel], tuple[str, ...]] = {
     for model in ENTITY_SETS.values()
 }
 """Per model the API's property names, as `$select` and field mappings spell them."""
+
+
+PropertyKind = Literal["enum", "id", "number", "flag", "date", "text"]
+
+
+def kind_of(model: type[WireModel], property_name: str) -> PropertyKind:
+    """Return what a property of *model* holds; an instant is a "date" too."""
+    info = next(each for each in model.model_fields.values() if each.alias == property_name)
+    reads = {getattr(part, "func", None) for part in info.metadata}
+    if _enum_text in reads:
+        return "enum"
+    if _guid in reads:
+        return "id"
+    if info.annotation in (Decimal, int):
+        return "number"
+    if info.annotation is bool:
+        return "flag"
+    return "text" if info.annotation is str else "date"
 
 
 _Model = TypeVar("_Model", bound=WireModel)

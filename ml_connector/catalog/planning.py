@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from ml_connector.business_central.models import Item
+from ml_connector.business_central.models import Item, without_blanks
 from ml_connector.catalog.mapping import (
     NAME_LIMIT,
     NUMBER_LIMIT,
@@ -22,6 +23,7 @@ from ml_connector.domain.decision import (
     Link,
     Park,
     Unchanged,
+    Update,
 )
 from ml_connector.domain.fitting import cleaned, width
 from ml_connector.domain.identifiers import folded
@@ -149,6 +151,43 @@ def _cannot_be_created(product: Product2, body: Body, units: Collection[str] | N
             fields=("QuantityUnitOfMeasure",),
         )
     return None
+
+
+def with_own_fields(decision: Decision, own: Body, item: Item | None) -> Decision:
+    """Return *decision* with the custom fields that Salesforce owns, *own* by BC property.
+
+    A creation gets all of them; a linked item that holds other values is changed.
+    """
+    match decision:
+        case Create(body=body, rule=rule):
+            return Create({**body, **own}, rule)
+        case Link() | Unchanged() if item is not None and not holds(item, own):
+            changes = {name: value for name, value in own.items() if not holds(item, {name: value})}
+            before = {name: _value(item, name) for name in changes}
+            return Update(item.id, item.number, item.etag, changes, before, "custom_field")
+        case _:
+            return decision
+
+
+def holds(item: Item, values: Body) -> bool:
+    """Tell whether *item* has *values* already."""
+    return all(
+        _normal(name, _value(item, name)) == _normal(name, value) for name, value in values.items()
+    )
+
+
+def _value(item: Item, name: str) -> Any:
+    return next(
+        getattr(item, attribute)
+        for attribute, info in Item.model_fields.items()
+        if info.alias == name
+    )
+
+
+def _normal(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return folded(value) if name.endswith("Code") else without_blanks(value)
 
 
 def content_agrees(body: Body, item: Item) -> bool:

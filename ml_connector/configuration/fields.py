@@ -12,15 +12,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from ml_connector.business_central.models import (
+    BLANK_DATE,
     ENTITY_SETS,
     PROPERTIES,
     Contact,
     Customer,
     Item,
+    PropertyKind,
     SalesOrder,
     WireModel,
+    encoded_enum,
+    kind_of,
 )
 from ml_connector.domain.decision import Body
+from ml_connector.domain.identifiers import BLANK_ID
 from ml_connector.salesforce.models import SObject
 
 PARTNERS: dict[str, str] = {
@@ -135,16 +140,39 @@ def json_value(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _empty_of(model: type[WireModel], property_name: str) -> Any:
-    """Return how BC spells "nothing" in a property: "" for text, 0 for numbers, False for flags."""
-    annotation = next(
-        str(info.annotation) for info in model.model_fields.values() if info.alias == property_name
+_EMPTY: Mapping[PropertyKind, Any] = {
+    "enum": encoded_enum(""),
+    "id": BLANK_ID,
+    "number": Decimal(0),
+    "flag": False,
+    "date": BLANK_DATE,
+    "text": "",
+}
+"""How BC spells "nothing"."""
+
+
+def _bc_value(kind: PropertyKind, value: Any) -> Any:
+    """Return a Salesforce value as a property of *kind* takes it."""
+    if value is None:
+        return _EMPTY[kind]
+    match kind:
+        case "enum":
+            return encoded_enum(str(value))
+        case "id":
+            return str(value).strip().lower() or BLANK_ID
+        case "text":
+            return f"{value:f}" if isinstance(value, Decimal) else str(value)
+        case _:
+            return json_value(value)
+
+
+def shown_from(mappings: Iterable[FieldMapping], entity_set: str) -> frozenset[str]:
+    """Return the Salesforce fields that take their value from *entity_set*."""
+    return frozenset(
+        mapping.field
+        for mapping in mappings
+        if mapping.owner == "business_central" and mapping.entity_set == entity_set
     )
-    if "Decimal" in annotation:
-        return Decimal(0)
-    if "bool" in annotation:
-        return False
-    return "0001-01-01" if "date" in annotation else ""
 
 
 def outgoing(mappings: Iterable[FieldMapping], entity_set: str, record: SObject) -> Body:
@@ -155,11 +183,8 @@ def outgoing(mappings: Iterable[FieldMapping], entity_set: str, record: SObject)
     body: dict[str, Any] = {}
     for mapping in mappings:
         if mapping.owner == "salesforce" and mapping.entity_set == entity_set:
-            value = json_value(record.value(mapping.field))
-            model = ENTITY_SETS[entity_set]
-            body[mapping.property_name] = (
-                _empty_of(model, mapping.property_name) if value is None else value
-            )
+            kind = kind_of(ENTITY_SETS[entity_set], mapping.property_name)
+            body[mapping.property_name] = _bc_value(kind, record.value(mapping.field))
     return body
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from ml_connector.business_central.models import without_blanks
 from ml_connector.customers.policy import CustomersPolicy
 from ml_connector.domain.address import country_code, split_street
 from ml_connector.domain.causes import Cause
@@ -343,5 +344,5 @@ def normal(name: str, value: Any) -> Any:
     if isinstance(value, date):
         value = value.isoformat()
     if isinstance(value, str):
-        return folded(value) if name in _CODES else value.removeprefix("0001-01-01").strip()
+        return folded(value) if name in _CODES else without_blanks(value)
     return value

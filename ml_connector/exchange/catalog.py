@@ -10,23 +10,22 @@ from typing import Any
 from ml_connector.business_central.models import Item
 from ml_connector.business_central.models import parse as parse_bc
 from ml_connector.catalog.mapping import item_number
-from ml_connector.catalog.planning import plan_item
-from ml_connector.configuration.fields import incoming
+from ml_connector.catalog.planning import holds, plan_item, with_own_fields
+from ml_connector.configuration.fields import incoming, outgoing
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Create, Exclude, Link, Park, Unchanged
+from ml_connector.domain.decision import Create, Exclude, Link, Park, Unchanged, Update
 from ml_connector.domain.identifiers import Kind, folded
-from ml_connector.errors import TransientError
+from ml_connector.errors import ConcurrentEdit, TransientError
 from ml_connector.exchange.collect import (
     content_digest,
     due_keys,
-    mark_changed,
-    poll_bc,
+    poll_partners,
     poll_salesforce,
-    row_stamp,
     shown_fields,
 )
 from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express
+from ml_connector.exchange.number_series import written_row
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import planned_record, write_each
 from ml_connector.exchange.reading import fields_of, read_models
@@ -36,6 +35,7 @@ from ml_connector.exchange.write_protocol import (
     Write,
     Written,
     fresh_record,
+    store_decision,
     write_once,
 )
 from ml_connector.ledger.records import Intent, Record
@@ -51,20 +51,7 @@ def collect_products(systems: Systems) -> list[str]:
     Effect: inbox and checkpoints in the ledger; no vendor is written to.
     """
     poll_salesforce(systems, "Product2", fields_of(systems, Product2), Kind.ITEM)
-    rows, confirm = poll_bc(systems, "items", ("id", "number", "lastModifiedDateTime"))
-    linked = systems.ledger.records_by_bc_id(Kind.ITEM, [row["id"].lower() for row in rows])
-    mark_changed(
-        systems,
-        "Product2",
-        [
-            record.key
-            for row in rows
-            for record in linked.get(row["id"].lower(), ())
-            if record.bc_stamp != row_stamp(row)
-        ],
-        "items",
-    )
-    confirm()
+    poll_partners(systems, "items", "Product2", Kind.ITEM)
     return due_keys(systems, "Product2", Kind.ITEM)
 
 
@@ -96,16 +83,19 @@ def prepare_items(systems: Systems, keys: Sequence[str]) -> Prepared:
             same_code=tuple(other for other in twins.get(item_number(product), ()) if other != key),
             policy=systems.policy.catalog,
         )
-        if isinstance(decision, Create):
+        item = linked.get(getattr(decision, "bc_id", "").lower()) or by_number.get(
+            item_number(product)
+        )
+        decision = with_own_fields(
+            decision, outgoing(systems.policy.fields, "items", product), item
+        )
+        if isinstance(decision, Create | Update):
             plans.append(
                 Planned(
                     Kind.ITEM, key, record.salesforce_number, decision, product, up_to, rows[key]
                 )
             )
             continue
-        item = linked.get(getattr(decision, "bc_id", "").lower()) or by_number.get(
-            item_number(product)
-        )
         if isinstance(decision, Link | Unchanged) and item is not None:
             record.bc_stamp = _stamp(item)
         facts = _facts(systems, product, item)
@@ -186,17 +176,23 @@ def _same_code(systems: Systems, products: Sequence[Product2] | Any) -> dict[str
 
 
 def write_items(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:
-    """Create the planned items in BC, each exactly once.
+    """Create the planned items in BC, or change what Salesforce owns of them, each exactly once.
 
     Raises: TransientError after every other plan was dealt with.
     """
 
     def write(claims: Claims, plan: Planned) -> tuple[Outcome, TransientError | None]:
         record = planned_record(systems, plan)
-        if record.bc_id:
-            return Outcome.of(record, is_final=False), None
         finish = _finisher(systems, plan)
-        return write_once(systems, claims, record, _creation(systems, plan), finish)
+        if isinstance(plan.decision, Create):
+            if record.bc_id:
+                return Outcome.of(record, is_final=False), None
+            return write_once(systems, claims, record, _creation(systems, plan), finish)
+        try:
+            return write_once(systems, claims, record, _change(systems, plan), finish)
+        except ConcurrentEdit:
+            message = f"Product {plan.number}: its item is being edited in Business Central."
+            return store_decision(systems, record, Park(Cause.CONCURRENT_EDIT, message)), None
 
     return write_each(systems, Kind.ITEM, plans, write)
 
@@ -208,9 +204,33 @@ def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], No
         item = parse_bc(Item, written.answer)
         record.bc_stamp = _stamp(item)
         record.facts.update(_facts(systems, product, item))
+        record.wanted.update(_from_item(systems, product, item))
         express(record)
 
     return finish
+
+
+def _change(systems: Systems, plan: Planned) -> Write:
+    """Return the write of what Salesforce owns of an item: of its first link, or of a later edit.
+
+    Repeating it writes the same values again.
+    """
+    decision = plan.decision
+    if not isinstance(decision, Update):
+        raise ValueError("only an existing item is changed")
+    bc = systems.business_central
+
+    def send(on_send: Callable[[], None]) -> Written:
+        row = bc.update("items", decision.bc_id, decision.etag, decision.changes, on_send=on_send)
+        return written_row(row)
+
+    def look(intent: Intent) -> Written | Park | None:
+        row = bc.fetch("items", decision.bc_id)
+        return written_row(row) if holds(parse_bc(Item, row), intent.payload) else None
+
+    return Write(
+        "update", decision.bc_id, decision.changes, send, look, decision.before, decision.rule
+    )
 
 
 def _creation(systems: Systems, plan: Planned) -> Write:

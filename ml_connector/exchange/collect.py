@@ -274,6 +274,20 @@ def poll_bc(
     return rows, confirm
 
 
+def poll_partners(systems: Systems, entity_set: str, sobject: str, kind: Kind) -> None:
+    """Put the records of *kind* into the inbox whose BC partner changed since it was last read."""
+    rows, confirm = poll_bc(systems, entity_set, ("id", "number", "lastModifiedDateTime"))
+    linked = systems.ledger.records_by_bc_id(kind, [str(row["id"]).lower() for row in rows])
+    moved = [
+        record.key
+        for row in rows
+        for record in linked.get(str(row["id"]).lower(), ())
+        if record.bc_stamp != row_stamp(row)
+    ]
+    mark_changed(systems, sobject, moved, entity_set)
+    confirm()
+
+
 def _newest_stamp(systems: Systems, entity_set: str) -> datetime:
     """Return the newest lastModifiedDateTime of a BC set; long ago when it is empty."""
     newest = next(

@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_connector.business_central.models import Contact as BCContact
 from ml_connector.business_central.models import parse as parse_bc
-from ml_connector.configuration.fields import outgoing
+from ml_connector.configuration.fields import incoming, outgoing, shown_from
 from ml_connector.customers.mapping import CustomerContext, contact_number, person_name
 from ml_connector.customers.planning import (
     agreed_contact,
@@ -17,13 +17,22 @@ from ml_connector.customers.planning import (
     plan_contact,
 )
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Create, Decision, Exclude, Link, Park, Update
+from ml_connector.domain.decision import (
+    Create,
+    Decision,
+    Exclude,
+    Link,
+    Park,
+    Unchanged,
+    Update,
+)
 from ml_connector.domain.identifiers import Kind, State, folded
 from ml_connector.errors import ConcurrentEdit, StaleClaim, TransientError
 from ml_connector.exchange.collect import (
     content_digest,
     due_keys,
     mark_changed,
+    poll_partners,
     poll_salesforce,
     shown_fields,
 )
@@ -61,8 +70,11 @@ def collect_contacts(systems: Systems) -> list[str]:
     """Store changed Contacts in the inbox and return the Contact ids to decide now.
 
     Contacts that were left out because their Account was no customer come back when it is one.
+    BC's contacts are polled where Salesforce shows something of them.
     """
     poll_salesforce(systems, "Contact", fields_of(systems, Contact), Kind.CONTACT)
+    if shown_from(systems.policy.fields, "contacts"):
+        poll_partners(systems, "contacts", "Contact", Kind.CONTACT)
     bring_back_left_out(systems)
     return due_keys(systems, "Contact", Kind.CONTACT)
 
@@ -131,8 +143,20 @@ def prepare_contacts(systems: Systems, keys: Sequence[str]) -> Prepared:
         else:
             linked = not isinstance(decision, Park | Exclude) and record.bc_id
             sent = _agreed(systems, contact, record, window) if linked else None
+            partner = window.by_id.get(getattr(decision, "bc_id", "").lower()) or (
+                window.by_number.get(contact_number(contact))
+            )
+            if isinstance(decision, Link | Unchanged) and partner is not None:
+                _take_over(systems, record, partner)
             decided.append(Decided(record, decision, sent=sent))
     return Prepared(tuple(plans), store_decided(systems, "Contact", decided, up_to))
+
+
+def _take_over(systems: Systems, record: Record, partner: BCContact) -> None:
+    """Let the record show what its policy takes from BC's contact."""
+    changed = partner.last_modified_date_time
+    record.bc_stamp = changed.isoformat() if changed else ""
+    record.wanted.update(incoming(systems.policy.fields, "contacts", partner))
 
 
 def _settle_lost(systems: Systems, keys: Sequence[str]) -> None:
@@ -310,12 +334,13 @@ def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], No
     contact: Contact = plan.source
     company: str = plan.context
 
-    def finish(record: Record, _: Written) -> None:
+    def finish(record: Record, written: Written) -> None:
         record.sent = dict(
             agreed_contact(
                 contact, company, _context(systems, contact, record), systems.policy.customers
             )
         )
+        _take_over(systems, record, parse_bc(BCContact, written.answer))
         express(record)
 
     return finish

@@ -15,7 +15,7 @@ from ml_connector.business_central.models import (
     SalesOrder,
 )
 from ml_connector.business_central.models import parse as parse_bc
-from ml_connector.configuration.fields import outgoing
+from ml_connector.configuration.fields import incoming, outgoing
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import (
     Create,
@@ -210,7 +210,8 @@ def _decide_linked(
         facts |= _order_facts(systems, order, context)
         record.reference = str(facts["reference"])
     sent = agreed(order, context, systems.policy.orders) if mapped else None
-    return Decided(record, differs or change, facts=facts, sent=sent)
+    shown = incoming(systems.policy.fields, "salesOrders", chain.order) if chain.order else {}
+    return Decided(record, differs or change, facts, shown, sent)
 
 
 def _plan_change(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ml_connector.billing.status import OrderChain, account_fields, account_notice, order_status
 from ml_connector.business_central.models import Customer, CustomerFinancialDetail, parse
-from ml_connector.configuration.fields import incoming
+from ml_connector.configuration.fields import incoming, shown_from
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Park
 from ml_connector.domain.identifiers import Kind, State, folded
@@ -152,7 +152,11 @@ def orders_of_shipments(
 
 
 def moved_or_vanished(systems: Systems) -> set[str]:
-    """Return linked orders whose BC row has another stamp than last seen, or is gone."""
+    """Return linked orders whose BC row has another stamp than last seen, or is gone.
+
+    One that never showed a field mapped since then counts as moved.
+    """
+    mapped = shown_from(systems.policy.fields, "salesOrders")
     stamps = {
         str(row["id"]).lower(): row_stamp(row)
         for row in systems.business_central.rows(
@@ -166,7 +170,7 @@ def moved_or_vanished(systems: Systems) -> set[str]:
             if stamp is None:
                 if not record.facts.get("gone"):
                     affected.add(record.key)
-            elif stamp != record.bc_stamp:
+            elif stamp != record.bc_stamp or not mapped <= record.wanted.keys():
                 affected.add(record.key)
     return affected
 
@@ -248,6 +252,7 @@ def apply_chain(systems: Systems, record: Record, chain: Chain) -> None:
     order = chain.order
     record.facts["gone"] = order is None
     if order is not None:
+        record.wanted.update(incoming(systems.policy.fields, "salesOrders", order))
         changed = order.last_modified_date_time
         record.bc_stamp = changed.isoformat() if changed else ""
         record.bc_number = order.number or record.bc_number
@@ -280,11 +285,13 @@ def account_status(systems: Systems) -> int:
     """Derive balance, overdue, credit limit and blocked of every linked Account.
 
     Balances are computed in BC and send no signal, so they are read in full: two calls per 20,000
-    customers. An Account whose customer is not among them is put into the inbox, to be decided on
-    again. Returns how many Accounts differ from what Salesforce shows.
+    customers, one when only mapped fields are shown. An Account whose customer is not among them is
+    put into the inbox, to be decided on again. Returns how many Accounts differ from what
+    Salesforce shows.
     """
     up_to = systems.ledger.last_change_id()
-    differing = _derive_all_accounts(systems) if systems.policy.status.accounts else 0
+    is_shown = systems.policy.status.accounts or shown_from(systems.policy.fields, "customers")
+    differing = _derive_all_accounts(systems) if is_shown else 0
     due = systems.ledger.pending_ids("salesforce", ACCOUNT_STATUS_ENTITY)
     if due:
         with systems.ledger.transaction() as tx:
@@ -301,9 +308,7 @@ def _derive_all_accounts(systems: Systems) -> int:
     if not linked:
         return 0
     details: dict[str, CustomerFinancialDetail] = {}
-    for row in systems.business_central.rows(
-        "customerFinancialDetails", select=("id", "number", "balance", "overdueAmount")
-    ):
+    for row in _financial_rows(systems):
         if str(row["id"]).lower() in linked:
             details[str(row["id"]).lower()] = parse(CustomerFinancialDetail, row)
     customers: dict[str, Customer] = {}
@@ -319,6 +324,14 @@ def _derive_all_accounts(systems: Systems) -> int:
         derive = partial(_derive_accounts, systems, keys, customers, details)
         differing += again_when_stale(derive)
     return differing
+
+
+def _financial_rows(systems: Systems) -> Iterator[dict[str, Any]]:
+    if not systems.policy.status.accounts:
+        return iter(())
+    return systems.business_central.rows(
+        "customerFinancialDetails", select=("id", "number", "balance", "overdueAmount")
+    )
 
 
 def _derive_accounts(
@@ -359,13 +372,15 @@ def _apply_account(
 ) -> bool:
     """Set the Account fields of one record; returns whether it has to be saved."""
     customer, detail = customers.get(record.bc_id.lower()), details.get(record.bc_id.lower())
-    if customer is None or detail is None:
+    with_amounts = systems.policy.status.accounts
+    if customer is None or (with_amounts and detail is None):
         return False
     before = dict(record.wanted)
-    currency = str(record.facts.get("currency") or systems.org_currency())
     record.bc_number = customer.number or record.bc_number
-    record.wanted.update(account_fields(customer, detail, currency, systems.local_currency))
+    if with_amounts:
+        currency = str(record.facts.get("currency") or systems.org_currency())
+        record.wanted.update(account_fields(customer, detail, currency, systems.local_currency))
+        record.facts["notice"] = account_notice(currency, systems.local_currency)
     record.wanted.update(incoming(systems.policy.fields, "customers", customer))
-    record.facts["notice"] = account_notice(currency, systems.local_currency)
     express(record)
     return record.wanted != before

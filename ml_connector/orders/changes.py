@@ -12,7 +12,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from ml_connector.business_central.models import PROPERTIES, SalesOrder, SalesOrderLine
+from ml_connector.business_central.models import (
+    PROPERTIES,
+    SalesOrder,
+    SalesOrderLine,
+    without_blanks,
+)
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Body, Exclude, Park, Unchanged, Update, Wait
 from ml_connector.domain.identifiers import folded
@@ -371,7 +376,7 @@ def _same(name: str, left: Any, right: Any) -> bool:
     if name in _NUMBERS or isinstance(left, Decimal) or isinstance(right, Decimal):
         return _number(left) == _number(right)
     if isinstance(left, str) or isinstance(right, str):
-        ours, theirs = str(left or "").strip(), str(right or "").strip()
+        ours, theirs = without_blanks(str(left or "")), without_blanks(str(right or ""))
         return folded(ours) == folded(theirs) if name in _CODES else ours == theirs
     return bool(left == right)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from ml_connector.configuration.fields import FieldMapping, incoming, nearest, outgoing
+from ml_connector.domain.identifiers import BLANK_ID
 from tests.builders.business_central import customer, item, sales_order
 from tests.builders.salesforce import account, order
 
@@ -47,6 +49,27 @@ def test_empty_values_go_out_as_bc_spells_empty() -> None:
         "taxLiable": False,
     }
     assert outgoing(MAPPINGS, "salesOrders", order()) == {"requestedDeliveryDate": "0001-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("business_central", "value", "sent", "empty"),
+    [
+        ("customers.blocked", "Ship", "Ship", "_x0020_"),
+        ("customers.taxAreaId", f" {'AB' * 4}-0000-0000-0000-{'AB' * 6}", None, BLANK_ID),
+        ("customers.salespersonCode", Decimal("7.50"), "7.50", ""),
+        ("customers.creditLimit", Decimal("7.50"), Decimal("7.50"), Decimal(0)),
+    ],
+)
+def test_values_go_out_as_their_property_takes_them(
+    business_central: str, value: Any, sent: Any, empty: Any
+) -> None:
+    """Enums encoded, ids in lower case, numbers as text in a text; each with its own blank."""
+    one = (mapping("Account.X__c", business_central),)
+    name = business_central.partition(".")[2]
+    wanted = sent if sent is not None else str(value).strip().lower()
+
+    assert outgoing(one, "customers", account(X__c=value)) == {name: wanted}
+    assert outgoing(one, "customers", account(X__c=None)) == {name: empty}
 
 
 def test_values_bc_owns_come_in() -> None:

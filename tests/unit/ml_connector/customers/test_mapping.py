@@ -25,6 +25,7 @@ from ml_connector.customers.mapping import (
 )
 from ml_connector.customers.policy import CustomersPolicy
 from ml_connector.domain.causes import Cause
+from ml_connector.domain.identifiers import BLANK_ID
 from tests.builders.contexts import customer_context
 from tests.builders.salesforce import ACCOUNT_ID, account, contact
 
@@ -285,3 +286,6 @@ def test_values_are_compared_as_bc_stores_them() -> None:
     assert normal("x", Decimal("1.0")) == 1
     assert same_value("x", date(2026, 3, 1), "2026-03-01")
     assert same_value("x", "0001-01-01", None)
+    assert same_value("blocked", "_x0020_", "")
+    assert same_value("taxAreaId", BLANK_ID, "")
+    assert not same_value("blocked", "Ship", "")
