@@ -7,9 +7,11 @@ PACKAGES := ml_connector flows tasks blocks deployments
 SLOW_JOBS ?= 2
 RUNS ?= 2000
 FIRST ?= 1
+LANES ?= 2
+PREFECT_RUNS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast examination check format docs site lock postgres clean
+.PHONY: help install demo test test-fast examination examination-prefect check format docs site lock postgres clean
 
 help: ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,8 +35,11 @@ test-fast: install ## Run the tests that start no server
 	$(BIN)/python -m pytest tests/unit tests/property tests/architecture
 
 examination: install ## Kill, cut off and race the main job 2,000 times and compare both sides (RUNS=n, FIRST=seed)
-	$(BIN)/python -m tests.examination --runs $(RUNS) --first $(FIRST)
-	$(BIN)/python -m tests.examination --runs $(shell expr $(RUNS) / 4 + 1) --first $(FIRST) --lose-ledger
+	$(BIN)/python -m tests.examination --runs $(RUNS) --first $(FIRST) --lanes $(LANES)
+	$(BIN)/python -m tests.examination --runs $(shell expr $(RUNS) / 4 + 1) --first $(FIRST) --lanes $(LANES) --lose-ledger
+
+examination-prefect: install ## The same on a Prefect server: kill worker and runs, retry them (PREFECT_RUNS=n, FIRST=seed)
+	$(BIN)/python -m tests.examination.on_prefect --runs $(PREFECT_RUNS) --first $(FIRST)
 
 check: install site ## Format, lint, types, import contracts, documentation
 	$(BIN)/ruff format --check .

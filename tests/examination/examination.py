@@ -14,10 +14,11 @@ from pydantic import SecretStr
 from ml_connector.configuration.connection_file import load_connection_file
 from ml_connector.configuration.settings import ConnectionSettings
 from tests.examination.checker import Checker, Expected
+from tests.examination.faults import fault_rule
 from tests.examination.feeds import FeedTrouble
 from tests.examination.points import Event
 from tests.examination.workers import Ahead, Job, Worker, run_alone
-from tests.examination.world import Body, People, World
+from tests.examination.world import People, World
 
 START = "examination"
 SETTLE = 600
@@ -179,45 +180,10 @@ class _Case:
 
     def _trouble(self) -> None:
         for system in ("business-central", "salesforce"):
-            rules = [self._rule(system) for _ in range(self._chance.randint(0, 3))]
+            rules = [fault_rule(self._chance, system) for _ in range(self._chance.randint(0, 3))]
             if rules:
                 self._tell(f"{system}: {rules}")
                 self._world.faults(system, rules)
-
-    def _rule(self, system: str) -> Body:
-        chance = self._chance
-        central = system == "business-central"
-        where: Body = chance.choice(
-            [
-                {"method": "POST", "path": "salesOrders"},
-                {"method": "POST", "path": r"Microsoft\.NAV\.post"},
-                {"method": "POST", "path": "(customers|contacts)$"},
-                {"method": "PATCH"},
-                {"method": "POST", "path": "batch"},
-                {"method": "GET", "skip": chance.randint(0, 40)},
-            ]
-            if central
-            else [
-                {"method": "PATCH", "path": "composite"},
-                {"method": "PATCH", "path": "composite"},
-                {"method": "GET", "skip": chance.randint(0, 20)},
-            ]
-        )
-        has_no_version = where["method"] == "GET" or where.get("path") == "batch"
-        locked = {"shortcut": "etag_conflict"} if central else {"shortcut": "lock_row"}
-        what: Body = chance.choice(
-            [
-                {"drop": "after"},
-                {"drop": "after"},
-                {"drop": "before"},
-                {"truncate": chance.randint(1, 60)},
-                {"status": chance.choice((502, 504)), "after_commit": chance.random() < 0.5},
-                {"status": chance.choice((429, 500, 502, 503, 504))},
-                {"expire_session": True},
-                {"drop": "before"} if has_no_version else locked,
-            ]
-        )
-        return {"skip": chance.randint(0, 4), "times": chance.randint(1, 3), **where, **what}
 
     def _events(self) -> list[Event]:
         chance = self._chance
