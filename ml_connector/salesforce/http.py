@@ -30,6 +30,11 @@ class TrustingAdapter(HTTPAdapter):
         """Give connections through a proxy our context."""
         return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
 
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Leave trust to our context; requests would read its own list for each connection."""
+        del url, verify, cert
+        conn.cert_reqs = "CERT_REQUIRED"
+
 
 def open_session(url: str, ca_pem: str) -> requests.Session:
     """Return a session for *url*'s host that trusts *ca_pem* beside the known authorities.

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import start_sandbox, stop_sandbox
-from tests.examination.examination import SANDBOX_ARGUMENTS, Examination, keep_start
+from tests.examination.examination import (
+    SANDBOX_ARGUMENTS,
+    Examination,
+    keep_start,
+    settings_for,
+)
+from tests.examination.workers import warm_up
 from tests.examination.world import World
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a ledger there survives SIGKILL and costs no disk
@@ -40,7 +46,9 @@ class Lane:
             world = World(sandbox.line["admin_url"])
             try:
                 keep_start(world)
-                examination = Examination(world, sandbox.line["connection_file"], folder)
+                file = sandbox.line["connection_file"]
+                warm_up(settings_for(file, f"sqlite:///{folder / 'warm-up.db'}"))
+                examination = Examination(world, file, folder)
                 for count, seed in enumerate(self.seeds, start=1):
                     result = examination.run(seed, loses_ledger=self.loses_ledger)
                     if not result.passed:

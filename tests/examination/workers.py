@@ -192,6 +192,12 @@ def _hand_over_until_quiet(systems: Systems, listener: Listener) -> TransientErr
     return fault
 
 
+def warm_up(settings: ConnectionSettings) -> None:
+    """Run the main job once here, so that workers need not load and compile what it uses."""
+    sync.run_sync(settings)
+    gc.collect()
+
+
 def run_alone(job: Job, folder: Path) -> Ended:
     """Run one job to its end and return how it ended; a frozen one is thawed at once."""
     worker = Worker(job, folder)
