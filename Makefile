@@ -11,7 +11,7 @@ LANES ?= 2
 PREFECT_RUNS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast examination examination-prefect check format docs site lock postgres clean
+.PHONY: help install demo up down test test-fast examination examination-prefect check format docs site lock postgres clean
 
 help: ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,12 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: install ## Tell the whole story on the sandbox, with the Prefect UI up
 	@$(BIN)/ml-connector demo
+
+up: install ## Start a local stack that stays: Prefect with login, worker, listener, receiver, sandbox (OPTIONS="--port 4300")
+	@$(BIN)/ml-connector up $(OPTIONS)
+
+down: ## End the local stack; nothing of it is left running
+	@$(BIN)/ml-connector down $(OPTIONS)
 
 test: install postgres ## Run every test
 	$(BIN)/python -m pytest

@@ -27,7 +27,7 @@ from ml_connector.cli.local_stack import (
     free_port,
     wait_until_healthy,
 )
-from ml_connector.cli.prefect_environment import QUIET, server_settings
+from ml_connector.cli.prefect_environment import CLIENT, server_settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # also when run as `python -m benchmarks.first_load`
 from measured_sandbox import SIGNING_IN, MeasuredSandbox, measured_sandbox, run_child
@@ -263,7 +263,7 @@ def start_prefect(stack: LocalStack, folder: Path) -> dict[str, str]:
     port, home = free_port(), folder / "prefect"
     url = f"http://127.0.0.1:{port}/api"
     environment = bare_environment(
-        {**QUIET, **server_settings(home), "PREFECT_HOME": str(home), "PREFECT_API_URL": url}
+        {**CLIENT, **server_settings(home), "PREFECT_HOME": str(home), "PREFECT_API_URL": url}
     )
     command = [
         *(sys.executable, "-m", "prefect", "server", "start"),

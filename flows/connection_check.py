@@ -11,6 +11,7 @@ from ml_connector.errors import ConfigurationError
 from ml_connector.exchange.checks import CheckLine
 from tasks.batches import Scope
 from tasks.connection_checks import check_prefect, check_systems, sign_in
+from tasks.connector_events import tell_refusals
 from tasks.health import publish_health
 from tasks.open_systems import open_systems
 from tasks.run_artifacts import publish_checks
@@ -37,6 +38,7 @@ async def check_connections(
             await publish_health(scope)
         else:
             lines = await sign_in(scope)
+        tell_refusals(connection, lines)
         require_no_blocking(lines)
         return lines
 

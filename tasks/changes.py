@@ -23,7 +23,9 @@ from ml_connector.changes.poll_feed import poll_entity
 from ml_connector.exchange.feed_report import feeds
 from ml_connector.exchange.systems import Systems
 from tasks.batches import PhaseResult, Scope
+from tasks.connector_events import ParkedWatch
 from tasks.health import publish_health
+from tasks.pool_pause import PoolPause
 from tasks.retry_policy import EFFECT
 
 log = logging.getLogger("ml_connector")
@@ -94,6 +96,8 @@ class Capture:
         self._not_before = 0.0
         self._failures = 0
         self._watch = FeedWatch(scope.systems)
+        self._parked = ParkedWatch(scope.systems)
+        self._pause = PoolPause()
         self._has_successor = False
 
     async def rounds(self) -> AsyncIterator[Due]:
@@ -106,12 +110,18 @@ class Capture:
             return
         debounce = self._scope.systems.policy.feeds.debounce_seconds
         while time.monotonic() < self._deadline and not listener.is_over:
+            if await self._pause.is_on():
+                log.info("the work pool is paused: this run ends, its successor waits for the pool")
+                self._deadline = time.monotonic()
+                await self._start_successor()
+                break
             if await asyncio.to_thread(listener.wait, _WAIT_SECONDS):
                 await asyncio.sleep(debounce)
             if time.monotonic() >= self._not_before:
                 work = await asyncio.to_thread(hand_over.due, self._scope.systems)
                 if work.anything:
                     yield work
+                    await asyncio.to_thread(self._parked.look)
             await self._watch.look()
             await self._start_successor()
         listener.raise_failure()
@@ -165,9 +175,10 @@ async def capturing(scope: Scope, minutes: float) -> AsyncIterator[Capture]:
 
 async def _taken(systems: Systems, seconds: float) -> FeedLease | None:
     deadline = time.monotonic() + seconds
+    pause = PoolPause()
     while True:
         lease = await asyncio.to_thread(FeedLease.take, systems)
-        if lease is not None or time.monotonic() >= deadline:
+        if lease is not None or time.monotonic() >= deadline or await pause.is_on():
             return lease
         await asyncio.sleep(TRY_SECONDS)
 

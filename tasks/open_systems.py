@@ -12,8 +12,10 @@ from prefect.runtime import flow_run, task_run
 from prefect.settings import get_current_settings
 
 from blocks.connected_systems import load_connection
+from ml_connector.errors import AuthenticationError
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.run_ids import RunIds
+from tasks.connector_events import ParkedWatch, tell_refused
 from tasks.run_labels import labelled
 
 log = logging.getLogger("ml_connector")
@@ -27,7 +29,8 @@ async def open_systems(connection: str, *labels: str) -> AsyncIterator[Systems]:
 
     A subflow of a run that has them open already works on the same sessions: a sign-in and a
     description of the org per run, not per subflow. The run and everything started inside carry
-    the connection and *labels* as tags, and what the core logs reaches the run's log.
+    the connection and *labels* as tags, and what the core logs reaches the run's log. At its end
+    the outermost run tells of refused credentials and parked records.
     """
     _let_the_core_speak()
     run = RunIds(flow_run_id=str(flow_run.id or ""))
@@ -37,13 +40,24 @@ async def open_systems(connection: str, *labels: str) -> AsyncIterator[Systems]:
             yield outer.with_run(run)
             return
         settings = await load_connection(connection)
-        systems = await asyncio.to_thread(Systems.open, settings, run)
-        token = _current.set(systems)
         try:
-            yield systems
-        finally:
-            _current.reset(token)
-            await asyncio.to_thread(systems.close)
+            systems = await asyncio.to_thread(Systems.open, settings, run)
+            token = _current.set(systems)
+            try:
+                yield systems
+            finally:
+                _current.reset(token)
+                await asyncio.to_thread(_leave, systems)
+        except AuthenticationError as refused:
+            tell_refused(connection, refused)
+            raise
+
+
+def _leave(systems: Systems) -> None:
+    try:
+        ParkedWatch(systems).look()
+    finally:
+        systems.close()
 
 
 def _let_the_core_speak() -> None:

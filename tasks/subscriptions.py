@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
 
 from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
@@ -10,7 +12,9 @@ from prefect.artifacts import acreate_markdown_artifact
 from ml_connector.changes import notification_feed, subscription_keeping
 from ml_connector.changes.notification_feed import Taken
 from ml_connector.changes.subscription_keeping import Done, Ending, Plan, Report, Step
+from ml_connector.exchange.feed_report import instant_text
 from tasks.batches import Scope
+from tasks.connector_events import SUBSCRIPTION_RENEWED, tell
 from tasks.retry_policy import EFFECT
 from tasks.run_artifacts import cell
 from tasks.run_labels import name_run
@@ -53,6 +57,19 @@ async def confirm_notifications(scope: Scope, report: Report) -> None:
     """Note that nothing is missing up to now, when every subscription stands."""
     done = list(report.done)
     await scope.run(lambda systems: subscription_keeping.confirm_feed(systems, done))
+    standing = [each for each in done if each.ending is not Ending.DELETED]
+    if standing and report.is_complete:
+        tell_renewed(scope.systems.settings.name, [each.expires_at for each in standing])
+
+
+def tell_renewed(connection: str, ends: Sequence[datetime | None]) -> None:
+    """Tell that every wanted subscription stands, and until when."""
+    until = min((end for end in ends if end is not None), default=None)
+    tell(
+        SUBSCRIPTION_RENEWED,
+        connection,
+        {"subscriptions": len(ends), "expires_at": instant_text(until)},
+    )
 
 
 async def publish_subscriptions(connection: str, report: Report) -> None:

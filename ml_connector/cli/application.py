@@ -5,9 +5,12 @@ from __future__ import annotations
 import typer
 
 from ml_connector.cli.audit import audit
+from ml_connector.cli.automations import automations
 from ml_connector.cli.check import check
 from ml_connector.cli.connect import connect
 from ml_connector.cli.demo import demo
+from ml_connector.cli.deploy import deploy
+from ml_connector.cli.drain import drain, resume
 from ml_connector.cli.listen import listen, poll
 from ml_connector.cli.receive import receive
 from ml_connector.cli.reconcile import reconcile
@@ -16,8 +19,11 @@ from ml_connector.cli.replay import replay
 from ml_connector.cli.sandbox import sandbox
 from ml_connector.cli.status import status
 from ml_connector.cli.sync import sync
+from ml_connector.cli.up import down, up
 
-COMMANDS = (connect, check, sync, listen, poll, status, audit, replay, reconcile, receive, renew)
+WORK = (connect, check, sync, listen, poll, status, audit, replay, reconcile, receive, renew)
+OPERATION = (up, down, deploy, automations, drain, resume)
+COMMANDS = (*WORK, *OPERATION)
 
 
 def application() -> typer.Typer:

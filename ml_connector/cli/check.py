@@ -30,7 +30,7 @@ async def check_connection(name: str) -> Result:
     """Return the preflight list of the connection *name*."""
     from blocks.connected_systems import load_connection
     from ml_connector.exchange.checks import check_lines
-    from tasks.connection_checks import prefect_lines
+    from tasks.prefect_checks import prefect_lines
 
     settings = await load_connection(name)
     lines = [*await asyncio.to_thread(check_lines, settings), *await prefect_lines()]

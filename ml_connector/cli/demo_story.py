@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,14 +14,8 @@ from rich.console import Console
 from ml_connector.cli import demo_tables
 from ml_connector.cli.agreement import Agreement, compare_sides
 from ml_connector.cli.demo_clerk import Clerk, Day
-from ml_connector.cli.local_stack import (
-    LocalStack,
-    bare_environment,
-    first_json_line,
-    free_port,
-    wait_until_healthy,
-)
-from ml_connector.cli.prefect_environment import QUIET, server_settings
+from ml_connector.cli.local_stack import LocalStack, first_json_line, free_port
+from ml_connector.cli.prefect_programs import PrefectPrograms, start_sandbox
 from ml_connector.errors import ConfigurationError
 
 Value = TypeVar("Value")
@@ -39,26 +31,8 @@ class Story:
         self._stack = stack
         self._console = console
         self._orders = orders
-        self._project = _project_folder()
-        port = free_port()
-        self.ui_url = f"http://127.0.0.1:{port}"
-        self._port = port
-        home = stack.folder / "prefect"
-        temporary = stack.folder / "tmp"
-        temporary.mkdir()
-        self._environment = bare_environment(
-            {
-                **QUIET,
-                **server_settings(home),
-                "PREFECT_HOME": str(home),
-                "PREFECT_API_URL": f"{self.ui_url}/api",
-                "PREFECT_UI_URL": self.ui_url,
-                "PREFECT_SERVER_UI_API_URL": f"{self.ui_url}/api",
-                "PREFECT_WORKER_QUERY_SECONDS": "2",
-                "PYTHONUNBUFFERED": "1",
-                "TMPDIR": str(temporary),
-            }
-        )
+        self._prefect = PrefectPrograms(stack, stack.folder / "prefect", free_port())
+        self.ui_url = self._prefect.ui_url
 
     async def tell(self) -> tuple[int, str]:
         """Tell the story; returns the exit code and the last line."""
@@ -82,24 +56,11 @@ class Story:
 
     async def _start(self) -> dict[str, Any]:
         """Start sandbox and server side by side, then make this process a client of the server."""
-        python = [sys.executable, "-m"]
-        folder = self._stack.folder
-        sandbox = self._stack.start(
-            "sandbox",
-            [*python, "ml_connector.sandbox", "--dir", str(folder / "sandbox"), "--orders",
-             str(self._orders)],
-            environment=self._environment, cwd=folder, pipe=True,
-        )  # fmt: skip
-        server = self._stack.start(
-            "prefect-server",
-            [*python, "prefect", "server", "start", "--host", "127.0.0.1",
-             "--port", str(self._port)],
-            environment=self._environment, cwd=folder,
-        )  # fmt: skip
-        for variable in [each for each in os.environ if each.startswith("PREFECT_")]:
-            del os.environ[variable]
-        os.environ.update(self._environment)
-        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"
+        sandbox = start_sandbox(
+            self._stack, self._prefect.environment, "--orders", str(self._orders)
+        )
+        server = self._prefect.start_server()
+        self._prefect.become_client()
         ready = await self._watched(
             "Starting a Salesforce org and a Business Central company",
             asyncio.to_thread(first_json_line, sandbox, START_SECONDS),
@@ -107,10 +68,7 @@ class Story:
         self._console.print(f"    Salesforce {ready['salesforce']['url']}")
         self._console.print(f"    Business Central {ready['business_central']['url']}")
         await self._watched(
-            "Starting Prefect",
-            asyncio.to_thread(
-                wait_until_healthy, f"{self.ui_url}/api/health", server, START_SECONDS
-            ),
+            "Starting Prefect", asyncio.to_thread(self._prefect.wait_for, server, START_SECONDS)
         )
         self._console.print(f"    Prefect UI [link={self.ui_url}]{self.ui_url}[/link]")
         return ready
@@ -122,36 +80,10 @@ class Story:
         return str(result.document["connection"])
 
     async def _deploy(self) -> None:
-        from deployments.work_pool import POOL, require_work_pool
-
-        await require_work_pool()
-        await self._watched("prefect deploy --all", self._deploy_all())
-        # The worker starts in a folder of its own: deployments must not depend on where it stands.
-        folder = self._stack.folder / "worker"
-        folder.mkdir()
-        self._stack.start(
-            "prefect-worker",
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--name", "demo"],
-            environment=self._environment,
-            cwd=folder,
-        )
+        await self._watched("prefect deploy --all", self._prefect.deploy())
+        self._prefect.start_worker("demo")
         self._step("prefect worker start")
         self._console.print(f"    Deployments {self.ui_url}/deployments")
-
-    async def _deploy_all(self) -> None:
-        program = self._stack.start(
-            "prefect-deploy",
-            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-            environment={**self._environment, "PWD": str(self._project)},
-            cwd=self._project,
-        )
-        code = await asyncio.to_thread(program.process.wait, 300)
-        if code != 0:
-            raise ConfigurationError(
-                f"prefect deploy ended with code {code}: {program.last_lines()}",
-                code="deploy_failed",
-                remedy=f"See its log {program.log_file}.",
-            )
 
     async def _run(self, name: str, flow: str) -> None:
         """Start a deployment as a person would in the UI and wait for its end."""
@@ -308,18 +240,3 @@ def _clients(name: str) -> Any:
     from ml_connector.exchange.systems import Systems
 
     return Systems.open(asyncio.run(load_connection(name)))
-
-
-def _project_folder() -> Path:
-    """Return the folder of prefect.yaml: the checkout this code runs from.
-
-    Raises: ConfigurationError when there is none.
-    """
-    for folder in (Path(__file__).resolve().parents[2], Path.cwd()):
-        if (folder / "prefect.yaml").is_file():
-            return folder
-    raise ConfigurationError(
-        "prefect.yaml is not here.",
-        code="no_project",
-        remedy="Run the demo in a checkout of the project: make demo.",
-    )

@@ -88,6 +88,11 @@ class LocalStack:
         self.programs.append(program)
         return program
 
+    def end(self, program: Program) -> None:
+        """End one program and all that it started."""
+        self.programs.remove(program)
+        _end(program.process)
+
     def stop(self) -> None:
         """End every program and all that they started; nothing is left when it returns."""
         for program in reversed(self.programs):

@@ -45,13 +45,28 @@ def run_command(work: Callable[[], Awaitable[Result]], *, as_json: bool) -> NoRe
     with standard_output(reserved=as_json) as out:
         with _sign_of_life(wanted=not as_json):
             result = _result_of(work)
-        if as_json:
-            out.write(json.dumps(result.document, ensure_ascii=False, default=str) + "\n")
-            out.flush()
-        else:
-            failed = "error" in result.document
-            result.say(Console(stderr=True) if failed else Console(file=out))
+        _print(result, out, as_json=as_json)
     raise typer.Exit(result.exit_code)
+
+
+def run_plain(work: Callable[[], Result], *, as_json: bool) -> NoReturn:
+    """Run *work*, which needs no Prefect, and end the process as `run_command` does."""
+    with standard_output(reserved=as_json) as out:
+        try:
+            result = work()
+        except ConnectorError as error:
+            result = failure(error)
+        _print(result, out, as_json=as_json)
+    raise typer.Exit(result.exit_code)
+
+
+def _print(result: Result, out: TextIO, *, as_json: bool) -> None:
+    if as_json:
+        out.write(json.dumps(result.document, ensure_ascii=False, default=str) + "\n")
+        out.flush()
+    else:
+        failed = "error" in result.document
+        result.say(Console(stderr=True) if failed else Console(file=out))
 
 
 def run_service(work: Callable[[TextIO], Awaitable[Result]], *, as_json: bool) -> NoReturn:
@@ -82,7 +97,11 @@ def _result_of(work: Callable[[], Awaitable[Result]]) -> Result:
 
 
 async def _awaited(work: Callable[[], Awaitable[Result]]) -> Result:
-    return await work()
+    from prefect import tags
+
+    # By this tag automations know runs that no deployment started.
+    with tags("started-by:command"):
+        return await work()
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

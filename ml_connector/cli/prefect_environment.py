@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from importlib.resources import files
 from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-RECORDING: Mapping[str, str] = {
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "500",
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "200",
-}
-"""Without these a server loses task history in bursts, and subflows begin seconds late."""
-
-QUIET: Mapping[str, str] = {
+CLIENT: Mapping[str, str] = {
     "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "ml_connector",
     # One "Finished in state Completed()" per record would bury the connector's own lines.
     "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
+    # A run whose process is gone is told by its missing heartbeat; Prefect takes nothing shorter.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
+"""What every process that runs flows is given."""
 
+SERVER_FILE = "prefect-server.env"
 KEY_FILE = "encryption.key"
 
 
@@ -38,7 +33,7 @@ def prepare_environment(environ: MutableMapping[str, str] = os.environ) -> None:
 
     Effect: without an API in the environment, makes the folder of the embedded server and its key.
     """
-    _default(environ, QUIET)
+    _default(environ, CLIENT)
     _default(environ, {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING"})
     if api_is_named(environ):
         return
@@ -60,20 +55,32 @@ def server_settings(home: Path) -> dict[str, str]:
 
     Effect: makes the folder, and the key file (readable by its owner only) when it is missing.
     """
-    return {**RECORDING, "PREFECT_SERVER_ENCRYPTION_KEY": encryption_key(home / KEY_FILE)}
+    return {**shipped_settings(), "PREFECT_SERVER_ENCRYPTION_KEY": encryption_key(home / KEY_FILE)}
+
+
+def shipped_settings() -> dict[str, str]:
+    """Return the settings in deployments/prefect-server.env, which every server of ours has."""
+    text = (files("deployments") / SERVER_FILE).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
 
 
 def encryption_key(path: Path) -> str:
     """Return the key in *path*; makes a new one, mode 0600, when there is none."""
+    return private_text(path, lambda: Fernet.generate_key().decode("ascii"))
+
+
+def private_text(path: Path, make: Callable[[], str]) -> str:
+    """Return the line in *path*; *make* gives it the first time, and it is kept with mode 0600."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return path.read_text(encoding="ascii").strip()
-    key = Fernet.generate_key().decode("ascii")
+    text = make()
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(key + "\n")
-    return key
+        file.write(text + "\n")
+    return text
 
 
 def api_is_named(environ: Mapping[str, str]) -> bool:

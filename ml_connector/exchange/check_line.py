@@ -23,7 +23,7 @@ class CheckLine:
     """One finding; `code` is stable, `remedy` and `page` are empty on an ok line.
 
     `page` is where the remedy is carried out: a path in Salesforce's Setup, a page of Business
-    Central, the connection file.
+    Central, the connection file. `refused_by` names the system when it refused our credentials.
     """
 
     code: str
@@ -31,6 +31,7 @@ class CheckLine:
     message: str
     remedy: str = ""
     page: str = ""
+    refused_by: str = ""
 
     def to_json(self) -> dict[str, str]:
         """Return the line as `check --json` prints it."""

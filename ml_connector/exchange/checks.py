@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from ml_connector.configuration.settings import ConnectionSettings
-from ml_connector.errors import ConfigurationError, ConnectorError, TransientError
+from ml_connector.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectorError,
+    TransientError,
+)
 from ml_connector.exchange.business_central_checks import business_central_lines, company_found
 from ml_connector.exchange.check_line import CheckLine, Level, examined, fine
 from ml_connector.exchange.clock_checks import clock_lines
@@ -113,4 +118,7 @@ def _gate(
 
 def _failure(system: str, error: ConnectorError) -> CheckLine:
     page = f"connection file, [{system}]" if error.code in _ADDRESS else _PAGES[system]
-    return CheckLine(f"{system}_{error.code}", Level.BLOCKING, error.message, error.remedy, page)
+    refused_by = system if isinstance(error, AuthenticationError) else ""
+    return CheckLine(
+        f"{system}_{error.code}", Level.BLOCKING, error.message, error.remedy, page, refused_by
+    )

@@ -13,7 +13,7 @@ from prefect.settings.legacy import _get_settings_fields
 from prefect.testing.utilities import prefect_test_harness
 
 from ml_connector.cli.connect import connect_file
-from ml_connector.cli.prefect_environment import RECORDING
+from ml_connector.cli.prefect_environment import shipped_settings
 
 if TYPE_CHECKING:
     from tests.conftest import RunningSandbox
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 def prefect_server() -> Iterator[None]:
     """One server for the session, set up like the ones the connector starts."""
     fields = _get_settings_fields(Settings)
-    quiet: dict[Any, Any] = {fields["PREFECT_SERVER_ANALYTICS_ENABLED"]: False}
-    recording = {fields[name]: value for name, value in RECORDING.items()}
-    with temporary_settings({**recording, **quiet}), prefect_test_harness(180):
+    shipped: dict[Any, Any] = {fields[name]: value for name, value in shipped_settings().items()}
+    with temporary_settings(shipped), prefect_test_harness(180):
         yield
 
 
