@@ -39,6 +39,8 @@ class AutomationSettings:
     quiet_seconds: float = 3600
     """For so long the same thing is told once."""
     renewal_seconds: float = 86_400
+    dark_seconds: float = 7_800
+    """Listeners tell the lag every five minutes, hourly polls once an hour."""
     stranded_seconds: float = 180
     """Runs send a heartbeat every 30 s; several may be late on a busy server."""
 

@@ -30,6 +30,10 @@ def automations(
         float | None,
         typer.Option(min=0.01, help="Tell when subscriptions were not renewed for so long; 24."),
     ] = None,
+    dark_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.5, help="Tell when nothing was heard from a connection so long; 130."),
+    ] = None,
     stranded_seconds: Annotated[
         float | None,
         typer.Option(min=40, help="Close a run without a heartbeat for so long; 180."),
@@ -46,6 +50,7 @@ def automations(
         "parked_above": parked_above,
         "quiet_seconds": None if quiet_minutes is None else quiet_minutes * 60,
         "renewal_seconds": None if renewal_hours is None else renewal_hours * 3600,
+        "dark_seconds": None if dark_minutes is None else dark_minutes * 60,
         "stranded_seconds": stranded_seconds,
     }
     changes = {name: value for name, value in given.items() if value is not None}

@@ -40,7 +40,10 @@ CustomWebhookNotificationBlock(
 TELL = """
 from tasks.connector_events import BUDGET_LOW, tell
 tell(BUDGET_LOW, "sandbox", {"budget": "Salesforce calls", "used": 95, "limit": 100})
-tell("ml-connector.feed.silent", "sandbox", {"feed": "Order", "silent_seconds": 900})
+lag = {"lag_seconds": 900, "last_confirmed_at": "2026-01-01T00:00:00Z", "message": ""}
+label = {"ml-connector.feed": "salesforce/Order/events"}
+silent = {"feed": "salesforce/Order/events", "state": "silent", **lag}
+tell("ml-connector.feed.silent", "sandbox", silent, label)
 """
 
 
@@ -108,7 +111,7 @@ class Plant:
         self.python(MAKE_BLOCK, self.inbox.url)
         code, document = self.run(
             *("automations", "--notify", "custom-webhook/operations", "--parked-above", "1"),
-            *("--quiet-minutes", "0", "--renewal-hours", "0.01"),
+            *("--quiet-minutes", "0", "--renewal-hours", "0.01", "--dark-minutes", "0.5"),
             *("--stranded-seconds", str(STRANDED_SECONDS)),
         )
         assert code == 0, document
@@ -287,6 +290,7 @@ def test_every_automation_tells_its_operator(plant: Plant) -> None:
     code, document = plant.run("renew", "sandbox")
     assert code == 0, document
     plant.python(TELL)
+    assert plant.run("poll", "sandbox")[0] == 1
     code, document = plant.run("sync", "sandbox")
     assert (code, "error" in document) == (1, False), document
     switch = "/business-central/switches"
@@ -300,7 +304,8 @@ def test_every_automation_tells_its_operator(plant: Plant) -> None:
         "ml-connector: capture-changes sandbox crashed",
         "ml-connector: sync nobody failed",
         f"ml-connector: {parked} records parked in sandbox",
-        "ml-connector: a feed of sandbox is silent",
+        "ml-connector: salesforce/Order/events of sandbox is silent",
+        "ml-connector: nothing heard from sandbox",
         "ml-connector: credentials of sandbox refused",
         "ml-connector: subscriptions of sandbox not renewed",
         "ml-connector: budget of sandbox nearly used",

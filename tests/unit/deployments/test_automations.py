@@ -18,7 +18,7 @@ from deployments.automations.installing import (
     shipped,
 )
 from deployments.automations.numbers import more_than
-from tasks import connector_events
+from tasks import changes, connector_events
 
 
 @given(st.integers(0, 100_000), st.integers(0, 100_000))
@@ -57,7 +57,7 @@ def test_automations_expect_events_that_are_emitted() -> None:
         value
         for name, value in vars(connector_events).items()
         if name.isupper() and str(value).startswith("ml-connector.")
-    } | {"ml-connector.feed.silent"}
+    } | {changes.FEED_SILENT, changes.FEED_LAG}
     expected = {
         event
         for text in shipped()
