@@ -71,6 +71,7 @@ class Company:
         self._undo: list[Callable[[], None]] | None = None
         self._pending: list[tuple[str, str, str, Row, Row]] = []
         self._moved: set[tuple[str, str]] = set()
+        self._noticed = True
 
     # -- time, ids, money ---------------------------------------------------------------------
 
@@ -249,6 +250,18 @@ class Company:
         if outer is None:
             self._finish()
 
+    @contextlib.contextmanager
+    def unnoticed(self) -> Iterator[None]:
+        """A transaction of which neither the write log nor the change log hears."""
+        with self.transaction():
+            self._noticed = False
+            try:
+                yield
+            finally:
+                self._noticed = True
+                self._pending.clear()
+                self._moved.clear()
+
     def commit_point(self) -> None:
         """Make everything so far permanent, as posting code does on its way."""
         if self._undo is not None:
@@ -287,6 +300,8 @@ class Company:
         """Hand the finished transaction to the write log and the change log."""
         pending, self._pending = self._pending, []
         moved, self._moved = self._moved, set()
+        if not self._noticed:
+            return
         changes: dict[tuple[str, str], str] = {}
         for entity, row_id, kind, row, values in pending:
             number = row.get("number") or row.get("code") or row.get("documentNo")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from ml_connector.sandbox.business_central import services
 from ml_connector.sandbox.business_central.code_tables import CODED, blank_coded
 from ml_connector.sandbox.business_central.company import Company, option
 from ml_connector.sandbox.business_central.entities import (
@@ -17,6 +18,7 @@ from ml_connector.sandbox.business_central.masters import (
     apply_customer_template,
     apply_item_template,
 )
+from ml_connector.sandbox.business_central.posting import post_order
 from ml_connector.sandbox.business_central.tables import Row
 
 
@@ -146,8 +148,18 @@ def _load_contact(company: Company, values: Row) -> None:
     _add(company, "contacts", row)
 
 
+def _load_order(company: Company, values: Row) -> None:
+    """An order with its lines, as a client would create it; `invoiced` ships and invoices it."""
+    body = {name: value for name, value in values.items() if name != "invoiced"}
+    with company.unnoticed():
+        row = services.create(company, "salesOrders", body, None)
+        if values.get("invoiced"):
+            post_order(company, row, ship=True, invoice=True)
+
+
 _LOADERS: dict[str, Callable[[Company, Row], None]] = {
     "items": _load_item,
     "customers": _load_customer,
     "contacts": _load_contact,
+    "salesOrders": _load_order,
 }

@@ -10,6 +10,7 @@ from ml_connector.sandbox.frame.admin import AdminError
 from ml_connector.sandbox.salesforce import records, soql
 from ml_connector.sandbox.salesforce.faults import SalesforceFault
 from ml_connector.sandbox.salesforce.ids import normal_id
+from ml_connector.sandbox.salesforce.loading import load
 from ml_connector.sandbox.salesforce.org import SalesforceOrg
 from ml_connector.sandbox.salesforce.package import PackageError
 from ml_connector.sandbox.salesforce.schema import SObject
@@ -54,6 +55,11 @@ class OrgSystem:
             raise AdminError(f"{fault.code}: {fault.message}") from fault
         except PackageError as fault:
             raise AdminError(str(fault)) from fault
+
+    def load(self, entity: str, rows: list[dict[str, Any]]) -> None:
+        """Takes in valid rows of an object without a change event."""
+        self.org.refresh()
+        load(self.org, entity, rows)
 
     def records(self, entity: str, where: dict[str, str]) -> list[dict[str, Any]]:
         """Stored rows of an object whose fields have these values."""

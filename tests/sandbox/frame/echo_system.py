@@ -30,6 +30,10 @@ class EchoSystem:
         self.kept.clear()
         return arguments
 
+    def load(self, entity: str, rows: list[dict[str, Any]]) -> None:
+        """Keep rows as texts."""
+        self.kept += [f"{entity} {row['text']}" for row in rows]
+
     def records(self, entity: str, where: dict[str, str]) -> list[dict[str, Any]]:
         """What was kept."""
         rows = [{"entity": entity, "text": text} for text in self.kept]
