@@ -35,8 +35,15 @@ from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
 from ml_connector.orders.mapping import ItemFacts, OrderContext, agreed, order_body, order_reference
 from ml_connector.orders.totals import net_total
-from ml_connector.salesforce.models import Account, Contact, Order, OrderItem, Product2, SObject
-from ml_connector.salesforce.models import parse
+from ml_connector.salesforce.models import (
+    Account,
+    Contact,
+    Order,
+    OrderItem,
+    Product2,
+    SObject,
+    parse,
+)
 from ml_connector.sandbox.seed import build
 
 Row = dict[str, Any]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from ml_connector.business_central.models import Contact as BCContact
 from ml_connector.business_central.models import Customer
@@ -51,11 +52,14 @@ from ml_connector.salesforce.models import Account, Contact
 __all__ = [
     "CustomerCandidates",
     "CustomerContext",
+    "Difference",
     "agreed",
     "agreed_contact",
     "contact_content_agrees",
     "content_agrees",
+    "differences",
     "exclusion",
+    "kept_values",
     "plan_contact",
     "plan_customer",
     "qualifies",
@@ -278,6 +282,71 @@ def agreed(account: Account, context: CustomerContext, policy: CustomersPolicy) 
     It is kept in the ledger and is the `base` of the next comparison.
     """
     return customer_body(account, context, policy).body
+
+
+def kept_values(
+    body: Body,
+    partner: Customer | BCContact,
+    *,
+    base: Body | None,
+    kept: Body | None,
+    written: Body,
+) -> dict[str, Any]:
+    """Return what BC holds otherwise than *body* although both sides agree: BC's value by property.
+
+    It is what BC had at the first link and the policy left alone, and what BC made of a value it
+    was sent. What BC changed since is not among it. *base* and *kept* are what was agreed before
+    (None before the first link), *written* is what was just sent. A property that was not read
+    stays out.
+    """
+
+    def is_kept(name: str, now: Any) -> bool:
+        if kept is None or name not in (base or {}) or name in written:
+            return True
+        return name in kept and same_value(name, now, kept[name])
+
+    return {
+        name: _json(now)
+        for name, value in body.items()
+        for now in [current(partner, name)]
+        if now is not None and not same_value(name, value, now) and is_kept(name, now)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A mapped property on which Salesforce and BC differ, and why.
+
+    `whose`: "follows" when Salesforce's change was not carried over yet, "edited" when BC changed
+    it since both sides agreed, "kept" when the policy left BC's own value at the first link or BC
+    completed it, "once" for what is written at creation only.
+    """
+
+    name: str
+    salesforce: Any
+    business_central: Any
+    whose: Literal["follows", "edited", "kept", "once"]
+
+
+def differences(
+    body: Body, partner: Customer | BCContact, decision: Decision, kept: Body | None
+) -> tuple[Difference, ...]:
+    """Return each mapped property that differs; *decision* is what planning makes of the pair."""
+    follows = decision.changes if isinstance(decision, Update) else {}
+
+    def whose(name: str, now: Any) -> Literal["follows", "edited", "kept", "once"]:
+        if name in follows:
+            return "follows"
+        if kept is None or (name in kept and same_value(name, now, kept[name])):
+            return "kept"
+        return "once" if name in CREATE_ONLY else "edited"
+
+    return tuple(
+        Difference(name, value, now, whose(name, now))
+        for name, value in body.items()
+        for now in [current(partner, name)]
+        if now is not None and not same_value(name, value, now)
+    )
 
 
 def content_agrees(body: Body, customer: Customer) -> bool:

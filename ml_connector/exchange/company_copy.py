@@ -43,6 +43,7 @@ _DOCUMENT = (
     "id", "number", "currencyCode", "totalAmountExcludingTax", "totalAmountIncludingTax",
     "status", "lastModifiedDateTime",
 )  # fmt: skip
+_ADDRESS = ("addressLine1", "addressLine2", "city", "state", "country", "postalCode")
 PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "salesOrders": (*_DOCUMENT, "externalDocumentNumber", "customerId", "fullyShipped"),
     "salesInvoices": (
@@ -51,12 +52,15 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
     ),
     "salesCreditMemos": (*_DOCUMENT, "invoiceId", "invoiceNumber"),
     "customers": (
-        "id", "number", "displayName", "blocked", "creditLimit", "currencyCode", "postalCode",
-        "taxRegistrationNumber",
+        "id", "number", "displayName", "type", *_ADDRESS, "phoneNumber", "website",
+        "taxRegistrationNumber", "currencyCode", "blocked", "creditLimit",
     ),
     "customerFinancialDetails": ("id", "number", "balance", "overdueAmount"),
-    "items": ("id", "number"),
-    "contacts": ("id", "number"),
+    "items": ("id", "number", "blocked"),
+    "contacts": (
+        "id", "number", "displayName", "type", "companyNumber", "jobTitle", *_ADDRESS,
+        "phoneNumber", "mobilePhoneNumber", "email",
+    ),
 }  # fmt: skip
 """What is read of each entity set."""
 

@@ -36,7 +36,7 @@ from ml_connector.exchange.collect import (
     poll_salesforce,
     shown_fields,
 )
-from ml_connector.exchange.customers import agrees, company_contacts
+from ml_connector.exchange.customers import KEPT, agrees, company_contacts, note_kept
 from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express
 from ml_connector.exchange.lost_answers import settle_lost_writes
@@ -141,13 +141,15 @@ def prepare_contacts(systems: Systems, keys: Sequence[str]) -> Prepared:
                 )
             )
         else:
-            linked = not isinstance(decision, Park | Exclude) and record.bc_id
-            sent = _agreed(systems, contact, record, window) if linked else None
+            agrees_now = isinstance(decision, Link | Unchanged)
+            sent = _agreed(systems, contact, record, window) if agrees_now else None
             partner = window.by_id.get(getattr(decision, "bc_id", "").lower()) or (
                 window.by_number.get(contact_number(contact))
             )
-            if isinstance(decision, Link | Unchanged) and partner is not None:
+            if agrees_now and partner is not None:
                 _take_over(systems, record, partner)
+                if sent is not None:
+                    note_kept(record, sent, partner, {})
             decided.append(Decided(record, decision, sent=sent))
     return Prepared(tuple(plans), store_decided(systems, "Contact", decided, up_to))
 
@@ -170,6 +172,7 @@ def _settle_lost(systems: Systems, keys: Sequence[str]) -> None:
         return written_row(row) if agrees(row, intent.payload) else None
 
     def complete(record: Record, _: Intent) -> None:
+        record.facts.pop(KEPT, None)
         express(record)
 
     settle_lost_writes(systems, Kind.CONTACT, keys, look, complete)
@@ -257,12 +260,13 @@ def _decide(systems: Systems, contact: Contact, record: Record, window: _Window)
         by_number=window.by_number.get(contact_number(contact)),
         company_contact_number=window.companies.get(contact.account_id or ""),
         account_state=account.state if account is not None else None,
-        context=_context(systems, contact, record),
+        context=contact_context(systems, contact, record),
         policy=systems.policy.customers,
     )
 
 
-def _context(systems: Systems, contact: Contact, record: Record) -> CustomerContext:
+def contact_context(systems: Systems, contact: Contact, record: Record) -> CustomerContext:
+    """Return what mapping a Contact has to know; `base` is what was agreed last."""
     return CustomerContext(
         countries=systems.countries(),
         currencies=systems.currencies(),
@@ -280,7 +284,7 @@ def _agreed(
     if not company:
         return None
     return agreed_contact(
-        contact, company, _context(systems, contact, record), systems.policy.customers
+        contact, company, contact_context(systems, contact, record), systems.policy.customers
     )
 
 
@@ -333,14 +337,15 @@ def _edited_meanwhile(
 def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], None]:
     contact: Contact = plan.source
     company: str = plan.context
+    changes = {} if isinstance(plan.decision, Create) else getattr(plan.decision, "changes", {})
 
     def finish(record: Record, written: Written) -> None:
-        record.sent = dict(
-            agreed_contact(
-                contact, company, _context(systems, contact, record), systems.policy.customers
-            )
-        )
-        _take_over(systems, record, parse_bc(BCContact, written.answer))
+        context = contact_context(systems, contact, record)
+        sent = dict(agreed_contact(contact, company, context, systems.policy.customers))
+        person = parse_bc(BCContact, written.answer)
+        note_kept(record, sent, person, changes)
+        record.sent = sent
+        _take_over(systems, record, person)
         express(record)
 
     return finish
@@ -372,7 +377,7 @@ def _creation(systems: Systems, plan: Planned) -> Write:
 
 def _agreed_now(systems: Systems, plan: Planned) -> Mapping[str, Any]:
     record = fresh_record(systems, Kind.CONTACT, plan.key)
-    context = _context(systems, plan.source, record)
+    context = contact_context(systems, plan.source, record)
     return agreed_contact(plan.source, plan.context, context, systems.policy.customers)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ml_connector.business_central.client import BatchOperation
-from ml_connector.business_central.models import CompanyContactInformation, Customer
+from ml_connector.business_central.models import CompanyContactInformation, Contact, Customer
 from ml_connector.business_central.models import parse as parse_bc
 from ml_connector.configuration.fields import outgoing
 from ml_connector.customers.mapping import (
@@ -24,6 +24,7 @@ from ml_connector.customers.planning import (
     agreed,
     content_agrees,
     exclusion,
+    kept_values,
     plan_customer,
     qualifies,
 )
@@ -73,6 +74,9 @@ _INDEX_FIELDS = (
     "id", "number", "displayName", "postalCode", "email", "website", "taxRegistrationNumber",
 )  # fmt: skip
 _ORDERS_POLLED = "orders_polled"
+
+KEPT = "kept"
+"""Fact of a linked record: what BC holds otherwise than agreed; see `kept_values`."""
 
 POLL_AGAIN_AFTER = timedelta(seconds=30)
 """How old the poll of Orders for the customers may be to serve the orders of the same run too."""
@@ -137,6 +141,25 @@ class _Window:
     candidates: dict[str, CustomerCandidates] = field(default_factory=dict)
     shared_with: dict[str, list[str]] = field(default_factory=dict)
 
+    def partner(self, decision: Decision) -> Customer | None:
+        """Return the customer a decision links to, as it was read; None when it was not."""
+        return self.by_id.get(str(getattr(decision, "bc_id", "")).lower())
+
+
+def note_kept(
+    record: Record,
+    sent: Mapping[str, Any],
+    partner: Customer | Contact,
+    written: Mapping[str, Any],
+) -> None:
+    """Note in *record* what BC holds otherwise than what both sides are about to agree on.
+
+    Called before `record.sent` takes the new agreement.
+    """
+    record.facts[KEPT] = kept_values(
+        sent, partner, base=record.sent, kept=record.facts.get(KEPT), written=written
+    )
+
 
 def prepare_customers(systems: Systems, keys: Sequence[str]) -> Prepared:
     """Decide about the Accounts of *keys*; what needs no BC write is stored at once."""
@@ -171,12 +194,13 @@ def prepare_customers(systems: Systems, keys: Sequence[str]) -> Prepared:
                 )
             )
         else:
-            agrees = not isinstance(decision, Park | Exclude)
-            sent = (
-                agreed(account, _context(systems, account, record), systems.policy.customers)
-                if agrees
-                else None
-            )
+            partner = window.partner(decision)
+            sent: Mapping[str, Any] | None = None
+            if not isinstance(decision, Park | Exclude):
+                context = customer_context(systems, account, record)
+                sent = agreed(account, context, systems.policy.customers)
+            if sent is not None and partner is not None:
+                note_kept(record, sent, partner, {})
             decided.append(Decided(record, decision, sent=sent))
     return Prepared(tuple(plans), store_decided(systems, "Account", decided, up_to))
 
@@ -192,6 +216,7 @@ def _settle_lost(systems: Systems, keys: Sequence[str]) -> None:
         return written_row(row) if agrees(row, intent.payload) else None
 
     def complete(record: Record, _: Intent) -> None:
+        record.facts.pop(KEPT, None)
         express(record)
 
     settle_lost_writes(systems, Kind.CUSTOMER, keys, look, complete)
@@ -237,12 +262,13 @@ def _decide(systems: Systems, account: Account, record: Record, window: _Window)
         linked=linked,
         candidates=window.candidates.get(account.id, CustomerCandidates()),
         shared_with=window.shared_with.get(account.id, ()),
-        context=_context(systems, account, record),
+        context=customer_context(systems, account, record),
         policy=systems.policy.customers,
     )
 
 
-def _context(systems: Systems, account: Account, record: Record) -> CustomerContext:
+def customer_context(systems: Systems, account: Account, record: Record) -> CustomerContext:
+    """Return what mapping an Account has to know; `base` is what was agreed last."""
     return CustomerContext(
         countries=systems.countries(),
         currencies=systems.currencies(),
@@ -299,7 +325,7 @@ def _read_candidates(systems: Systems, accounts: Mapping[str, Account], window: 
     policy = systems.policy.customers
     partial = {key: window.index.candidates(each, policy) for key, each in accounts.items()}
     ids = {hit.id for found in partial.values() for hit in (*found.by_number, *found.by_tax_id)}
-    full = {**window.by_id, **read_customers(systems, ids - window.by_id.keys())}
+    full = window.by_id = {**window.by_id, **read_customers(systems, ids - window.by_id.keys())}
     domains = _contact_domains(systems, [key for key, found in partial.items() if found.by_name])
     for key, account in accounts.items():
         found = partial[key]
@@ -443,13 +469,18 @@ def _edited_meanwhile(
 
 def _finisher(systems: Systems, plan: Planned) -> Callable[[Record, Written], None]:
     account: Account = plan.source
+    changes = {} if isinstance(plan.decision, Create) else getattr(plan.decision, "changes", {})
 
     def finish(record: Record, written: Written) -> None:
-        record.sent = agreed(account, _context(systems, account, record), systems.policy.customers)
+        context = customer_context(systems, account, record)
+        sent = agreed(account, context, systems.policy.customers)
+        if "displayName" in written.answer:
+            customer = parse_bc(Customer, written.answer)
+            customer_index(systems).add(customer)
+            note_kept(record, sent, customer, changes)
+        record.sent = sent
         if isinstance(plan.decision, Create):
             record.facts["created"] = True
-        if "displayName" in written.answer:
-            customer_index(systems).add(parse_bc(Customer, written.answer))
         express(record)
 
     return finish
@@ -474,7 +505,9 @@ def _creation(systems: Systems, plan: Planned) -> Write:
 
 def _agreed(systems: Systems, plan: Planned) -> Mapping[str, Any]:
     record = fresh_record(systems, Kind.CUSTOMER, plan.key)
-    return agreed(plan.source, _context(systems, plan.source, record), systems.policy.customers)
+    return agreed(
+        plan.source, customer_context(systems, plan.source, record), systems.policy.customers
+    )
 
 
 def look_for_customer(

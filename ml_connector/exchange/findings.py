@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +14,11 @@ from ml_connector.domain.causes import CATALOGUE, Cause
 from ml_connector.domain.identifiers import Kind, Owner
 from ml_connector.domain.money import ZERO, currency_scale, rounded
 from ml_connector.ledger.records import Record
+
+NEXT_SYNC = "Nothing to do: the next sync deals with it."
+
+EXCLUDED_LISTED = 1_000
+"""So many differences that a rule wants so are listed one by one; all of them are counted."""
 
 
 class Side(StrEnum):
@@ -182,6 +187,16 @@ class Reconciliation:
     billed: dict[tuple[str, str], Sums] = field(default_factory=dict)
     states: dict[tuple[str, str], Sums] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    excluded: int = 0
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Count differences in and keep them; of those that a rule leaves out only so many."""
+        for each in findings:
+            if each.side is Side.EXCLUDED:
+                self.excluded += 1
+                if self.excluded > EXCLUDED_LISTED:
+                    continue
+            self.findings.append(each)
 
     @property
     def agree(self) -> bool:
@@ -197,7 +212,8 @@ class Reconciliation:
         """Return how many differences there are of each class, and how many were healed."""
         sides = Counter(str(each.side) for each in self.findings)
         healed = sum(each.healed for each in self.findings)
-        return {**{str(side): sides[str(side)] for side in Side}, "healed": healed}
+        counts = {str(side): sides[str(side)] for side in Side}
+        return {**counts, str(Side.EXCLUDED): self.excluded, "healed": healed}
 
     def summary(self) -> dict[str, Any]:
         """Return the report without its differences."""

@@ -14,7 +14,7 @@ from ml_connector.domain.money import ZERO, currency_scale, rounded, total
 from ml_connector.exchange.chains import Chain
 from ml_connector.exchange.collect import shown_fields
 from ml_connector.exchange.expressed import TARGETS, differences, express
-from ml_connector.exchange.findings import Finding, Side, finding
+from ml_connector.exchange.findings import NEXT_SYNC, Finding, Side, finding
 from ml_connector.exchange.status import apply_chain
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
@@ -30,7 +30,6 @@ _SELF_CURING = frozenset({
 })  # fmt: skip
 
 SHOWN_AGAIN = "Nothing to do: the connector writes what Business Central says."
-NEXT_SYNC = "Nothing to do: the next sync deals with it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ml_connector.billing.status import account_fields, account_notice
 from ml_connector.business_central.models import (
-    Customer,
-    CustomerFinancialDetail,
     SalesInvoice,
     SalesOrder,
 )
 from ml_connector.business_central.models import parse as parse_bc
-from ml_connector.configuration.fields import incoming
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.identifiers import Kind, State, folded
+from ml_connector.domain.identifiers import Kind, folded
 from ml_connector.errors import TransientError
 from ml_connector.exchange.audit_report import apply_retention
 from ml_connector.exchange.chains import Chain, DocumentSource, documents_of, read_chains
@@ -31,16 +27,20 @@ from ml_connector.exchange.company_copy import CompanyCopy
 from ml_connector.exchange.expressed import TARGETS, express
 from ml_connector.exchange.findings import Finding, Reconciliation, Side, Sums, finding
 from ml_connector.exchange.order_comparison import (
-    NEXT_SYNC,
     Examined,
     Twins,
-    draft_of,
     examine_order,
-    shown_findings,
-    standing,
 )
 from ml_connector.exchange.order_filter import qualifying_order_condition
-from ml_connector.exchange.reading import SOBJECTS, fields_of, ids_where, read_orders, read_rows
+from ml_connector.exchange.partner_comparison import (
+    WINDOW,
+    compare_partners,
+    fields_to_compare,
+    gone_in_salesforce,
+    partner_kinds,
+)
+from ml_connector.exchange.partner_content import ENTITY_SETS, note_partner, read_page
+from ml_connector.exchange.reading import SOBJECTS, ids_where, read_orders, read_rows
 from ml_connector.exchange.show import show
 from ml_connector.exchange.status import apply_chain
 from ml_connector.exchange.systems import Systems
@@ -51,13 +51,8 @@ from ml_connector.salesforce.models import Order, parse
 
 log = logging.getLogger("ml_connector")
 
-WINDOW = 500
+_URGENCY: Mapping[Side, int] = {Side.THEIRS: 0, Side.OURS: 1, Side.EXCLUDED: 2}
 
-_ENTITY_SETS: Mapping[Kind, str] = {
-    Kind.ITEM: "items",
-    Kind.CUSTOMER: "customers",
-    Kind.CONTACT: "contacts",
-}
 _ORDER_FIELDS = (
     "Id", "OrderNumber", "AccountId", "Status", "StatusCode", "TotalAmount", "SystemModstamp",
     "CurrencyIsoCode", "IsReductionOrder", "PoNumber",
@@ -81,11 +76,11 @@ def reconcile(systems: Systems, *, heal: bool = True) -> Reconciliation:
     )
     with CompanyCopy(systems) as copy:
         _read(systems, copy)
-        _compare_partners(systems, copy, report)
+        compare_partners(systems, copy, report)
         suspects = _compare_orders(systems, copy, report)
         _compare_links(systems, copy, report)
     _confirm(systems, suspects, report)
-    report.findings.sort(key=lambda each: (each.side, each.kind, each.salesforce_number))
+    report.findings.sort(key=lambda each: (_URGENCY[each.side], each.kind, each.salesforce_number))
     if heal:
         _heal(systems, report)
     report.ended_at = systems.clock.now()
@@ -99,16 +94,15 @@ def reconcile(systems: Systems, *, heal: bool = True) -> Reconciliation:
 
 def _read(systems: Systems, copy: CompanyCopy) -> None:
     """Copy both sides, Salesforce first: what BC gets meanwhile is looked at again anyway."""
-    kinds = [Kind.ITEM, Kind.CUSTOMER]
-    if systems.policy.customers.contacts:
-        kinds.append(Kind.CONTACT)
+    kinds = partner_kinds(systems)
     for kind in kinds:
-        copy.read_salesforce(SOBJECTS[kind].__name__, _shown_names(systems, kind))
-    copy.read_salesforce("Order", _shown_names(systems, Kind.ORDER))
+        copy.read_salesforce(SOBJECTS[kind].__name__, fields_to_compare(systems, kind))
+    copy.read_salesforce("Order", _order_fields(systems))
     copy.read_salesforce("OrderItem", _LINE_FIELDS)
     for kind in kinds:
-        copy.read_central(_ENTITY_SETS[kind], _mapped(systems, kind))
-    copy.read_central("customerFinancialDetails")
+        copy.read_central(ENTITY_SETS[kind], _mapped(systems, kind))
+    if systems.policy.status.accounts:
+        copy.read_central("customerFinancialDetails")
     for entity_set in ("salesOrders", "salesInvoices", "salesCreditMemos"):
         copy.read_central(entity_set)
     copy.finish_reading()
@@ -123,189 +117,17 @@ def _mapped(systems: Systems, kind: Kind) -> list[str]:
     return [
         mapping.property_name
         for mapping in systems.policy.fields
-        if mapping.owner == "business_central" and mapping.entity_set == _ENTITY_SETS[kind]
+        if mapping.entity_set == ENTITY_SETS[kind]
     ]
 
 
-def _shown_names(systems: Systems, kind: Kind) -> list[str]:
-    """Return the fields of a kind that the comparison needs."""
-    model = SOBJECTS[kind]
-    describe = systems.salesforce.describe(model.__name__)
-    base = _ORDER_FIELDS if kind is Kind.ORDER else ("Id", "SystemModstamp", "CurrencyIsoCode")
-    mapped = [
-        mapping.salesforce.split(".", 1)[1]
-        for mapping in systems.policy.fields
-        if mapping.salesforce.split(".", 1)[0] == model.__name__
-    ]
+def _order_fields(systems: Systems) -> list[str]:
+    """Return the fields of Order that the comparison needs."""
+    describe = systems.salesforce.describe("Order")
+    mapped = [each.field for each in systems.policy.fields if each.sobject == "Order"]
     shown = [name for name in describe.fields if name.startswith("BC_")]
-    also = ["IsActive"] if kind is Kind.ITEM else []
-    names = dict.fromkeys([*base, *shown, *mapped, *also])
+    names = dict.fromkeys([*_ORDER_FIELDS, *shown, *mapped])
     return [name for name in names if describe.has(name)]
-
-
-# items, customers, contacts
-
-
-def _compare_partners(systems: Systems, copy: CompanyCopy, report: Reconciliation) -> None:
-    kinds = [Kind.ITEM, Kind.CUSTOMER]
-    if systems.policy.customers.contacts:
-        kinds.append(Kind.CONTACT)
-    for kind in kinds:
-        target = TARGETS[kind]
-        for page in systems.ledger.iterate(kind=kind, page_size=WINDOW):
-            rows = copy.salesforce_rows(target.sobject, [record.key for record in page])
-            report.findings += _examine_partners(systems, copy, kind, page, rows, report)
-        for rows in copy.unseen_rows(target.sobject):
-            report.findings += _unknown_partners(systems, kind, rows)
-    for page in systems.ledger.iterate(
-        kind=Kind.INVOICE, states=(State.WAITING, State.PARKED), page_size=WINDOW
-    ):
-        report.findings += [standing(record) for record in page]
-
-
-def _examine_partners(
-    systems: Systems,
-    copy: CompanyCopy,
-    kind: Kind,
-    page: Sequence[Record],
-    rows: Mapping[str, Mapping[str, Any]],
-    report: Reconciliation,
-) -> list[Finding]:
-    """Compare one page; what differs is read again from both systems before it counts."""
-    linked = [record.bc_id for record in page if record.bc_id]
-    present = copy.central_ids(_ENTITY_SETS[kind], linked)
-    report.pairs_by_kind[kind] += sum(
-        record.key in rows and record.bc_id.lower() in present for record in page if record.bc_id
-    )
-    wanted = _wanted_of(systems, kind, page, copy)
-    suspects = [
-        record
-        for record in page
-        if _partner_findings(record, rows.get(record.key), present, wanted.get(record.key))
-    ]
-    if not suspects:
-        return []
-    live = systems.business_central
-    keys = [record.key for record in suspects]
-    fields = _shown_names(systems, kind)
-    again = systems.ledger.records(kind, keys)
-    fresh = read_rows(systems, TARGETS[kind].sobject, fields, keys)
-    ids = sorted({record.bc_id.lower() for record in again.values() if record.bc_id})
-    there = {
-        str(row["id"]).lower() for row in live.find_by(_ENTITY_SETS[kind], "id", ids, quote=False)
-    }
-    renewed = _wanted_of(systems, kind, list(again.values()), live)
-    return [
-        each
-        for key, record in again.items()
-        for each in _partner_findings(record, fresh.get(key), there, renewed.get(key))
-    ]
-
-
-def _partner_findings(
-    known: Record,
-    row: Mapping[str, Any] | None,
-    present: set[str],
-    wanted: Mapping[str, Any] | None,
-) -> list[Finding]:
-    record = draft_of(known)
-    target = TARGETS[record.kind]
-    name = f"{target.sobject} {record.salesforce_number or record.key}"
-    if row is None:
-        return [_gone_in_salesforce(record, name)] if record.bc_id else []
-    record.shown = shown_fields(row, record.wanted)
-    findings: list[Finding] = []
-    if record.bc_id and record.bc_id.lower() not in present:
-        message = f"{name}: {record.bc_number} is gone from Business Central."
-        findings.append(
-            finding(record, Side.THEIRS, "deleted_in_bc", message, cause=Cause.DELETED_IN_BC)
-        )
-    if not record.bc_id and row.get(target.external_id):
-        shown = row[target.external_id]
-        message = f"{name} shows {target.external_id} {shown}, which the ledger does not know."
-        findings.append(
-            finding(
-                record,
-                Side.OURS,
-                "link_unknown",
-                message,
-                remedy=NEXT_SYNC,
-                field=target.external_id,
-                salesforce=shown,
-            )
-        )
-    elif record.state in (State.WAITING, State.PARKED) and not findings:
-        findings.append(standing(record))
-    record.wanted.update(wanted or {})
-    express(record)
-    return findings + shown_findings(record, row)
-
-
-def _gone_in_salesforce(record: Record, name: str) -> Finding:
-    message = f"{name} was deleted in Salesforce; {record.bc_number} stays in Business Central."
-    if record.cause == Cause.DELETED_IN_SALESFORCE:
-        return finding(
-            record, Side.THEIRS, record.cause, message, cause=Cause.DELETED_IN_SALESFORCE
-        )
-    return finding(record, Side.OURS, "deleted_in_salesforce", message, remedy=NEXT_SYNC)
-
-
-def _unknown_partners(
-    systems: Systems, kind: Kind, rows: Mapping[str, Mapping[str, Any]]
-) -> list[Finding]:
-    """Records of Salesforce the ledger has never seen, but that show a partner."""
-    target = TARGETS[kind]
-    now = systems.clock.now()
-    found = []
-    for key, row in rows.items():
-        shown = row.get(target.external_id)
-        if not shown:
-            continue
-        found.append(
-            finding(
-                Record.first_seen(kind, key, now=now),
-                Side.OURS,
-                "link_unknown",
-                f"{target.sobject} {key} shows {target.external_id} {shown}, which the ledger "
-                "does not know.",
-                remedy=NEXT_SYNC,
-                field=target.external_id,
-                salesforce=shown,
-            )
-        )
-    return found
-
-
-def _wanted_of(
-    systems: Systems, kind: Kind, page: Sequence[Record], source: DocumentSource
-) -> dict[str, dict[str, Any]]:
-    """Return what the Accounts of *page* should show of their customers, computed anew."""
-    if kind is not Kind.CUSTOMER or not systems.policy.status.accounts:
-        return {}
-    ids = sorted({record.bc_id.lower() for record in page if record.bc_id})
-    customers = {
-        customer.id: customer
-        for row in source.find_by("customers", "id", ids, quote=False)
-        for customer in [parse_bc(Customer, row)]
-    }
-    details = {
-        detail.id: detail
-        for row in source.find_by("customerFinancialDetails", "id", ids, quote=False)
-        for detail in [parse_bc(CustomerFinancialDetail, row)]
-    }
-    wanted: dict[str, dict[str, Any]] = {}
-    for record in page:
-        customer, detail = customers.get(record.bc_id.lower()), details.get(record.bc_id.lower())
-        if customer is None or detail is None:
-            continue
-        currency = str(record.facts.get("currency") or systems.org_currency())
-        record.bc_number = customer.number or record.bc_number
-        record.facts["notice"] = account_notice(currency, systems.local_currency)
-        wanted[record.key] = {
-            **account_fields(customer, detail, currency, systems.local_currency),
-            **incoming(systems.policy.fields, "customers", customer),
-        }
-    return wanted
 
 
 # orders
@@ -406,15 +228,15 @@ def _confirm(systems: Systems, suspects: Sequence[str], report: Reconciliation) 
         known = systems.ledger.records(Kind.ORDER, window)
         for each in _examine(systems, known, orders, rows, systems.business_central):
             _add(report, each)
-        report.findings += [
-            _gone_in_salesforce(known[key], f"Order {known[key].salesforce_number}")
+        report.add(
+            gone_in_salesforce(known[key], f"Order {known[key].salesforce_number}")
             for key in window
             if key not in orders and key in known and known[key].bc_id
-        ]
+        )
 
 
 def _add(report: Reconciliation, each: Examined) -> None:
-    report.findings += each.findings
+    report.add(each.findings)
     report.pairs_by_kind[Kind.ORDER] += each.paired
     if not each.counted:
         return
@@ -502,13 +324,18 @@ def _heal(systems: Systems, report: Reconciliation) -> None:
 
 def _mark_to_show(systems: Systems, kind: Kind, keys: Sequence[str]) -> None:
     """Derive anew what the records should show, and note that Salesforce shows something else."""
-    fields = fields_of(systems, SOBJECTS[kind])
+    fields = _order_fields(systems) if kind is Kind.ORDER else fields_to_compare(systems, kind)
     with claimed(systems, kind, keys) as claims:
         ours = [key for key in keys if key in claims]
         records = systems.ledger.records(kind, ours)
         rows = read_rows(systems, TARGETS[kind].sobject, fields, ours)
         chains = read_chains(systems, list(records.values())) if kind is Kind.ORDER else {}
-        wanted = _wanted_of(systems, kind, list(records.values()), systems.business_central)
+        live = systems.business_central
+        page = (
+            None
+            if kind is Kind.ORDER
+            else read_page(systems, kind, list(records.values()), rows, live)
+        )
         with systems.ledger.transaction() as tx:
             for key, record in records.items():
                 if key not in rows:
@@ -516,8 +343,9 @@ def _mark_to_show(systems: Systems, kind: Kind, keys: Sequence[str]) -> None:
                 if key in chains:
                     apply_chain(systems, record, chains[key])
                     tx.save_documents(documents_of(key, chains[key]))
-                record.wanted.update(wanted.get(key, {}))
-                before = shown_fields(rows[key], record.wanted)
+                if page is not None:
+                    note_partner(systems, record, page)
+                before = shown_fields(rows[key], {"IsActive", *record.wanted})
                 record.shown = before
                 express(record)
                 tx.save(record, fence=claims.fence(key))

@@ -1,5 +1,6 @@
 """Reconcile on the sandbox: silent on quiet data, finds what was planted, heals what is ours."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -315,3 +316,159 @@ def test_a_lost_ledger_is_found_and_the_next_sync_links_again(synced: Any, tmp_p
     unknown = [each for each in about(report, "link_unknown") if each.kind is Kind.ORDER]
     assert len(unknown) == orders
     assert len(synced.business_central("salesOrders")) == orders
+
+
+def a_linked(connected: Any, sobject: str, field: str, place: int = 0) -> dict[str, Any]:
+    """Return a linked record of Salesforce."""
+    rows = [row for row in connected.salesforce(sobject) if row.get(field)]
+    return sorted(rows, key=lambda row: str(row["Id"]))[place]
+
+
+def test_a_customer_and_a_contact_edited_in_bc_are_found(synced: Any) -> None:
+    """A mapped property that BC changed is theirs to decide, names both values, and stays found."""
+    before = reconciled(synced)
+    account = a_linked(synced, "Account", "BC_Customer_Id__c")
+    contact = a_linked(synced, "Contact", "BC_Contact_Id__c")
+    customer, person = account["BC_Customer_Id__c"], contact["BC_Contact_Id__c"]
+    synced.act(
+        "business-central",
+        "edit",
+        entity="customers",
+        record=customer,
+        fields={"city": "Elsewhere"},
+    )
+    synced.act(
+        "business-central", "edit", entity="contacts", record=person, fields={"jobTitle": "Boss"}
+    )
+
+    found = new(reconciled(synced), before)
+
+    assert sorted((each.kind, each.field, each.what) for each in found) == [
+        (Kind.CONTACT, "jobTitle", "edited_in_bc"),
+        (Kind.CUSTOMER, "city", "edited_in_bc"),
+    ]
+    assert {each.side for each in found} == {Side.THEIRS}
+    (city,) = [each for each in found if each.kind is Kind.CUSTOMER]
+    assert (city.salesforce, city.business_central) == (account["BillingCity"], "Elsewhere")
+    assert city.salesforce_id == account["Id"]
+    synced.act(
+        "salesforce", "edit", sobject="Account", record=account["Id"], fields={"Phone": "555 0101"}
+    )
+    synced.sync()
+    again = new(reconciled(synced), before)
+    assert {(each.kind, each.field) for each in again} == {
+        (Kind.CONTACT, "jobTitle"), (Kind.CUSTOMER, "city"),
+    }  # fmt: skip
+
+
+def test_the_same_value_in_salesforce_ends_a_difference_in_content(synced: Any) -> None:
+    """When Salesforce takes over what BC has, both sides agree again."""
+    before = reconciled(synced)
+    account = a_linked(synced, "Account", "BC_Customer_Id__c")
+    synced.act(
+        "business-central",
+        "edit",
+        entity="customers",
+        record=account["BC_Customer_Id__c"],
+        fields={"city": "Elsewhere"},
+    )
+    assert new(reconciled(synced), before)
+    synced.act(
+        "salesforce",
+        "edit",
+        sobject="Account",
+        record=account["Id"],
+        fields={"BillingCity": "Elsewhere"},
+    )
+    synced.sync()
+
+    assert new(reconciled(synced), before) == []
+
+
+def test_a_change_of_an_account_that_was_missed_is_ours(synced: Any) -> None:
+    """What Salesforce changed and nobody carried over goes through with the next sync."""
+    before = reconciled(synced)
+    account = a_linked(synced, "Account", "BC_Customer_Id__c")
+    fields = {"BillingCity": "Newtown"}
+    synced.act("salesforce", "edit", sobject="Account", record=account["Id"], fields=fields)
+    with Systems.open(synced.settings) as systems:
+        point = systems.ledger.checkpoint("salesforce/Account")
+        with systems.ledger.transaction() as tx:  # the change was missed: the feed is past it
+            tx.move_checkpoint("salesforce/Account", point.position, far_from_now(systems))
+
+    (found,) = new(reconciled(synced), before)
+
+    assert (found.side, found.what, found.field) == (Side.OURS, "content", "city")
+    synced.sync()
+    (customer,) = [
+        row
+        for row in synced.business_central("customers")
+        if row["id"] == account["BC_Customer_Id__c"]
+    ]
+    assert customer["city"] == "Newtown"
+    assert new(reconciled(synced), before) == []
+
+
+def far_from_now(systems: Systems) -> Any:
+    """Return a time that no change of the test reaches."""
+    return systems.clock.now() + timedelta(days=1)
+
+
+def test_what_bc_kept_at_the_link_is_left_out_by_rule(connected: Any) -> None:
+    """A value that BC had before the link is no difference; one changed since is."""
+    account = next(
+        row
+        for row in connected.salesforce("Account")
+        if any(
+            row.get("AccountNumber") == each["number"]
+            for each in connected.business_central("customers")
+        )
+    )
+    (customer,) = [
+        row
+        for row in connected.business_central("customers")
+        if row["number"] == account["AccountNumber"]
+    ]
+    connected.act(
+        "business-central",
+        "edit",
+        entity="customers",
+        record=customer["id"],
+        fields={"displayName": f"{customer['displayName'].strip()} Holding"},
+    )
+    connected.sync()
+
+    report = reconciled(connected)
+
+    (kept,) = [each for each in report.findings if each.field == "displayName"]
+    assert (kept.side, kept.what, kept.key) == (Side.EXCLUDED, "kept_in_bc", account["Id"])
+    connected.act(
+        "business-central",
+        "edit",
+        entity="customers",
+        record=customer["id"],
+        fields={"displayName": "Quite another name"},
+    )
+    (edited,) = new(reconciled(connected), report)
+    assert (edited.side, edited.what) == (Side.THEIRS, "edited_in_bc")
+
+
+def test_an_item_renamed_in_bc_is_shown_and_left_out_by_rule(synced: Any) -> None:
+    """The product shows the new number; that the code is another is no difference to cure."""
+    before = reconciled(synced)
+    product = a_linked(synced, "Product2", "BC_Item_Id__c")
+    synced.act(
+        "business-central",
+        "edit",
+        entity="items",
+        record=product["BC_Item_Id__c"],
+        fields={"number": "RENAMED-1"},
+    )
+
+    found = new(reconciled(synced), before)
+
+    assert {(each.side, each.what) for each in found} == {
+        (Side.OURS, "field"), (Side.EXCLUDED, "renamed"),
+    }  # fmt: skip
+    (shown,) = synced.salesforce("Product2", Id=product["Id"])
+    assert shown["BC_Item_Number__c"] == "RENAMED-1"
