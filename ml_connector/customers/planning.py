@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, Literal
 
 from ml_connector.business_central.models import Contact as BCContact
@@ -191,10 +192,14 @@ def _json(value: Any) -> Any:
 
 def current(partner: Customer | BCContact, name: str) -> Any:
     """Return the value of the BC property *name*; None for one that was not read."""
-    for field, info in type(partner).model_fields.items():
-        if info.alias == name:
-            return getattr(partner, field) if field in partner.model_fields_set else None
-    return None
+    field = _attributes(type(partner)).get(name)
+    return getattr(partner, field) if field in partner.model_fields_set else None
+
+
+@cache
+def _attributes(model: type[Customer | BCContact]) -> dict[str, str]:
+    """Return the attribute of each BC property, by its name on the wire."""
+    return {info.alias: field for field, info in model.model_fields.items() if info.alias}
 
 
 def _is_blank(partner: Customer | BCContact, name: str) -> bool:
