@@ -30,8 +30,11 @@ log = logging.getLogger("ml_connector")
 BULK_ABOVE = 2000
 """Records from which Salesforce recommends its bulk form."""
 
-ORDERS_PER_PAGE = 5000
-"""Sales orders come with their lines, so their pages are shorter than BC's 20,000."""
+ROWS_PER_PAGE = 5000
+"""Bounds the memory of a page; a quarter of what both vendors would send at once."""
+
+ORDERS_PER_PAGE = 2000
+"""Sales orders come with their lines."""
 
 VALUES_PER_LOOK = 500
 
@@ -138,7 +141,7 @@ class CompanyCopy:
         log.info("read %s records of %s from Salesforce", count, sobject)
 
     def read_central(self, entity_set: str, extra: Sequence[str] = ()) -> None:
-        """Copy every record of a BC set. Cost: one call per 20,000 records."""
+        """Copy every record of a BC set. Cost: one call per 5,000 records."""
         lines = f"salesOrderLines($select={','.join(_LINE)})"
         with_lines = entity_set == "salesOrders"
         count = 0
@@ -146,7 +149,7 @@ class CompanyCopy:
             entity_set,
             select=tuple(dict.fromkeys((*PROPERTIES[entity_set], *extra))),
             expand=lines if with_lines else "",
-            page_size=ORDERS_PER_PAGE if with_lines else None,
+            page_size=ORDERS_PER_PAGE if with_lines else ROWS_PER_PAGE,
         ):
             count += len(page)
             self._store_central(entity_set, page)
@@ -323,7 +326,7 @@ def salesforce_pages(
         yield from client.query(soql)
         return
     describe = client.describe(sobject)
-    pages = client.bulk_query(soql)
+    pages = client.bulk_query(soql, page_size=ROWS_PER_PAGE)
     try:
         first = next(pages, [])
     except (RecordNotFound, ConfigurationError) as refusal:

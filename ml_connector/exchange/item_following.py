@@ -89,13 +89,15 @@ def _create_products(systems: Systems, items: Sequence[Item], result: Followed) 
     answers = systems.salesforce.upsert_records("Product2", "BC_Item_Id__c", bodies)
     for item, body, answer in zip(wanted, bodies, answers, strict=True):
         if answer.success and answer.id:
-            _link_product(systems, eighteen(answer.id), item, body)
+            _link_product(systems, eighteen(answer.id), item, body, answer.request_id)
             result.products += 1
         else:
             _refused(f"product for item {item.number}", answer, result)
 
 
-def _link_product(systems: Systems, key: str, item: Item, body: dict[str, Any]) -> None:
+def _link_product(
+    systems: Systems, key: str, item: Item, body: dict[str, Any], request_id: str
+) -> None:
     with claimed(systems, Kind.ITEM, [key]) as claims:
         if key not in claims:
             return
@@ -118,6 +120,7 @@ def _link_product(systems: Systems, key: str, item: Item, body: dict[str, Any]) 
                 rule="create_products",
                 outcome="done",
                 after=body,
+                request_id=request_id,
             )
 
 
@@ -139,8 +142,8 @@ def _write_prices(systems: Systems, items: Sequence[Item], result: Followed) -> 
     }
     currency = systems.local_currency if systems.is_multi_currency() else systems.org_currency()
     entries = _standard_entries(systems, [record.key for record in linked.values()], currency)
-    changed: list[dict[str, Any]] = []
-    created: list[dict[str, Any]] = []
+    changed: list[_Price] = []
+    created: list[_Price] = []
     for item in items:
         record = linked.get(item.id)
         if record is None:
@@ -156,13 +159,26 @@ def _write_prices(systems: Systems, items: Sequence[Item], result: Followed) -> 
         if price is None:
             continue
         if entry is not None:
-            changed.append({"Id": entry.id, "UnitPrice": price})
+            body = {"Id": entry.id, "UnitPrice": price}
+            changed.append(_Price(record, body, {"UnitPrice": entry.unit_price}))
         else:
-            created.append(_new_entry(systems, record, price, currency))
+            created.append(_Price(record, _new_entry(systems, record, price, currency), {}))
+    client = systems.salesforce
     if changed:
-        _count_prices(systems.salesforce.update_records("PricebookEntry", changed), result)
+        answers = client.update_records("PricebookEntry", [each.body for each in changed])
+        _count_prices(systems, changed, answers, result)
     if created:
-        _count_prices(systems.salesforce.create_records("PricebookEntry", created), result)
+        answers = client.create_records("PricebookEntry", [each.body for each in created])
+        _count_prices(systems, created, answers, result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """A price to write: the product's record, the entry's fields, and its price before."""
+
+    record: Record
+    body: dict[str, Any]
+    before: dict[str, Any]
 
 
 def _new_entry(systems: Systems, record: Record, price: Any, currency: str) -> dict[str, Any]:
@@ -175,11 +191,29 @@ def _new_entry(systems: Systems, record: Record, price: Any, currency: str) -> d
     return entry | ({"CurrencyIsoCode": currency} if systems.is_multi_currency() else {})
 
 
-def _count_prices(answers: Sequence[RecordResult], result: Followed) -> None:
-    for answer in answers:
-        if answer.success:
+def _count_prices(
+    systems: Systems, prices: Sequence[_Price], answers: Sequence[RecordResult], result: Followed
+) -> None:
+    """Audit the prices that Salesforce took."""
+    with systems.ledger.transaction() as tx:
+        for price, answer in zip(prices, answers, strict=True):
+            if not answer.success:
+                continue
             result.prices += 1
-        else:
+            audit(
+                tx,
+                systems,
+                price.record,
+                direction=Direction.TO_SALESFORCE,
+                action="price",
+                rule="standard",
+                outcome="done",
+                before=price.before,
+                after={name: value for name, value in price.body.items() if name != "Id"},
+                request_id=answer.request_id,
+            )
+    for answer in answers:
+        if not answer.success:
             _refused("price", answer, result)
 
 

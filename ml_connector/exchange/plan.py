@@ -180,6 +180,8 @@ def _changes(rehearsal: Rehearsal) -> Iterator[Change]:
     records = _records_of(rehearsal, entries)
     merged: dict[tuple[str, str, str], Change] = {}
     for entry in entries:
+        if entry.action == "price":
+            continue  # told by _prices, entry by entry
         change = _change(rehearsal, entry, records.get((entry.kind, entry.key)))
         identity = (str(change.kind), change.key, change.action)
         earlier = merged.get(identity)

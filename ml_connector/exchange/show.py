@@ -185,7 +185,11 @@ def _send(
     else:
         results = systems.salesforce.update_records(target.sobject, bodies)
     answers = list(zip(records, sent, results, strict=True))
-    done = [(record, fields) for record, fields, each in answers if _is_plain(each)]
+    done = [
+        _Shown(record, fields, each.request_id)
+        for record, fields, each in answers
+        if _is_plain(each)
+    ]
     _shown_together(systems, claims, done, result)
     lost: list[Record] = []
     for record, fields, answer in answers:
@@ -199,6 +203,15 @@ def _send(
     return lost
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What Salesforce took for one record."""
+
+    record: Record
+    fields: dict[str, Any]
+    request_id: str
+
+
 def _is_plain(answer: RecordResult) -> bool:
     """Tell whether Salesforce did just what was asked; a creation is not what was asked."""
     return answer.success and not answer.created
@@ -207,20 +220,20 @@ def _is_plain(answer: RecordResult) -> bool:
 def _shown_together(
     systems: Systems,
     claims: Claims,
-    done: Sequence[tuple[Record, dict[str, Any]]],
+    done: Sequence[_Shown],
     result: ShowResult,
 ) -> None:
     """Store in one transaction what Salesforce shows now, or one by one when one was taken over."""
-    before = [record.shown for record, _ in done]
+    before = [each.record.shown for each in done]
     try:
         _shown(systems, claims, done, result)
     except StaleClaim:
-        for (record, fields), shown in zip(done, before, strict=True):
-            record.shown, record.show_pending = shown, True
+        for each, shown in zip(done, before, strict=True):
+            each.record.shown, each.record.show_pending = shown, True
             try:
-                _shown(systems, claims, [(record, fields)], result)
+                _shown(systems, claims, [each], result)
             except StaleClaim:
-                log.warning("%s: another worker took over; it will show it", label(record))
+                log.warning("%s: another worker took over; it will show it", label(each.record))
 
 
 def _settle(
@@ -247,20 +260,21 @@ def _settle(
         return False
     if code in _LOST:
         return True
-    _refused(systems, claims, record, fields, text, result)
+    _refused(systems, claims, _Shown(record, dict(fields), answer.request_id), text, result)
     return False
 
 
 def _shown(
     systems: Systems,
     claims: Claims,
-    done: Sequence[tuple[Record, dict[str, Any]]],
+    done: Sequence[_Shown],
     result: ShowResult,
 ) -> None:
     if not done:
         return
     with systems.ledger.transaction() as tx:
-        for record, fields in done:
+        for each in done:
+            record, fields = each.record, each.fields
             before = {name: (record.shown or {}).get(name) for name in fields}
             record.shown = {**(record.shown or {}), **fields}
             record.show_pending = bool(flipping.held_fields(record) & differences(record).keys())
@@ -274,8 +288,9 @@ def _shown(
                 outcome="done",
                 before=before,
                 after=fields,
+                request_id=each.request_id,
             )
-        records = [record for record, _ in done]
+        records = [each.record for each in done]
         tx.save_all(records, fences={record.key: claims.fence(record.key) for record in records})
         statuses = _status_records(systems, records)
         for status in statuses:
@@ -313,12 +328,12 @@ def _status_records(systems: Systems, records: Sequence[Record]) -> list[Record]
 def _refused(
     systems: Systems,
     claims: Claims,
-    record: Record,
-    fields: Mapping[str, Any],
+    refused: _Shown,
     text: str,
     result: ShowResult,
 ) -> None:
     """Park the write-back of one record; it stays pending, so the next run tries again."""
+    record = refused.record
     message = f"{label(record)}: Salesforce refused the status fields: {text}"
     decision = Park(Cause.REJECTED_BY_SALESFORCE, message)
     status = status_record(systems, record) or record
@@ -334,7 +349,8 @@ def _refused(
             action="show",
             rule="shown_differs",
             outcome="refused",
-            after={**fields, "message": text},
+            after={**refused.fields, "message": text},
+            request_id=refused.request_id,
         )
     result.refused += 1
     _count(result, status)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any
@@ -49,6 +49,8 @@ class RecordResult:
     success: bool
     created: bool | None
     errors: tuple[ResultError, ...]
+    request_id: str = field(default="", compare=False)
+    """Id of the call in the org's event logs; the records of one call share it."""
 
     @property
     def is_retryable(self) -> bool:
@@ -335,7 +337,7 @@ class SalesforceClient:
         results: list[RecordResult] = []
         for start in range(0, len(ids), RECORDS_PER_CALL):
             chunk = list(ids[start : start + RECORDS_PER_CALL])
-            answer = self._wire.send(
+            answer, request_id = self._wire.send_write(
                 Call(
                     "DELETE",
                     "composite/sobjects",
@@ -345,7 +347,7 @@ class SalesforceClient:
                     is_write=True,
                 )
             )
-            results += self._results(answer, len(chunk), "delete records")
+            results += self._results(answer, len(chunk), "delete records", request_id)
         return results
 
     # --- inside ---
@@ -357,7 +359,7 @@ class SalesforceClient:
         operation = f"{kind} {sobject}"
         for start in range(0, len(bodies), RECORDS_PER_CALL):
             chunk = bodies[start : start + RECORDS_PER_CALL]
-            answer = self._wire.send(
+            answer, request_id = self._wire.send_write(
                 Call(
                     method,
                     path,
@@ -367,16 +369,18 @@ class SalesforceClient:
                     is_write=True,
                 )
             )
-            results += self._results(answer, len(chunk), operation)
+            results += self._results(answer, len(chunk), operation, request_id)
         return results
 
-    def _results(self, answer: Any, expected: int, operation: str) -> list[RecordResult]:
+    def _results(
+        self, answer: Any, expected: int, operation: str, request_id: str
+    ) -> list[RecordResult]:
         if not isinstance(answer, list) or len(answer) != expected:
             raise faults.misshapen(operation, "not one result per record", is_write=True)
-        return [self._result(item, operation) for item in answer]
+        return [self._result(item, operation, request_id) for item in answer]
 
     @staticmethod
-    def _result(item: Any, operation: str) -> RecordResult:
+    def _result(item: Any, operation: str, request_id: str) -> RecordResult:
         if not isinstance(item, dict) or not isinstance(item.get("success"), bool):
             raise faults.misshapen(operation, "a result without success", is_write=True)
         created = item.get("created")
@@ -393,6 +397,7 @@ class SalesforceClient:
                 for error in item.get("errors") or ()
                 if isinstance(error, dict)
             ),
+            request_id=request_id,
         )
 
     def _get(

@@ -6,11 +6,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
+from uuid import uuid4
 
 import requests
 from simple_salesforce import Salesforce
@@ -27,6 +28,9 @@ PATIENCE_SECONDS = 60.0
 """How long one call obeys Retry-After in all before it gives up with RateLimited."""
 
 SHORTEST_PAUSE = 1.0
+
+REQUEST_ID = "X-SFDC-Request-Id"
+"""Header of a request's id, 32 hexadecimal digits; the org's event logs name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +78,32 @@ class SalesforceWire:
 
         Raises: what the fault table says; OutcomeUnknown when the answer to a write is lost.
         """
+        return self._decoded(call, self._checked(call))
+
+    def _checked(self, call: Call) -> requests.Response:
         if self.read_only and call.is_write:
             raise RuntimeError(f"{call.operation} would write where nothing may be written")
-        response = self._answer(call)
+        return self._answer(call)
+
+    @staticmethod
+    def _decoded(call: Call, response: requests.Response) -> Any:
         if response.status_code == 204:
             return None
         try:
             return wire_json.decode(response.content)
         except ContractError as error:
             raise faults.unreadable(call.operation, is_write=call.is_write) from error
+
+    def send_write(self, call: Call) -> tuple[Any, str]:
+        """Return the decoded answer of a write, and the id it has in the vendor's logs.
+
+        The id is the one the answer carries, else the one that was sent along: the org's event logs
+        name it. Raises: as `send`.
+        """
+        sent = uuid4().hex
+        headers = {**(call.headers or {}), REQUEST_ID: sent}
+        response = self._checked(replace(call, headers=headers))
+        return self._decoded(call, response), response.headers.get(REQUEST_ID) or sent
 
     def download(self, call: Call) -> tuple[bytes, Mapping[str, str]]:
         """Return the body of an answer that is no JSON, and its headers by lower-case name.

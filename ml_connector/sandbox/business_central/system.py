@@ -11,7 +11,7 @@ from ml_connector.sandbox.business_central.acts import Clerk
 from ml_connector.sandbox.business_central.company import Company, Identity
 from ml_connector.sandbox.business_central.entities import ENTITIES
 from ml_connector.sandbox.business_central.entra import Entra
-from ml_connector.sandbox.business_central.faults import error_body
+from ml_connector.sandbox.business_central.faults import Refusal, error_body
 from ml_connector.sandbox.business_central.foundation import lay_foundation
 from ml_connector.sandbox.business_central.limits import Limits
 from ml_connector.sandbox.business_central.rest import Service, kind_of
@@ -72,7 +72,10 @@ class BusinessCentral:
 
     def load(self, entity: str, rows: list[Row]) -> None:
         """Take in seed rows without a trace in the logs."""
-        loading.load(self.company, entity, rows)
+        try:
+            loading.load(self.company, entity, rows)
+        except Refusal as refusal:
+            raise AdminError(f"{refusal.code}: {refusal.message}") from refusal
 
     # -- the admin surface --------------------------------------------------------------------
 

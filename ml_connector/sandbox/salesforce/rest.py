@@ -4,6 +4,7 @@ import gzip
 import re
 import zlib
 from typing import Any
+from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -69,6 +70,8 @@ class RestApi:
         reply = self.answer(call)
         body = reply.content()
         headers = {"content-type": reply.content_type, **reply.headers}
+        if self.org.switch("answers_request_id"):
+            headers["x-sfdc-request-id"] = call.header("x-sfdc-request-id") or uuid4().hex
         if len(body) > 1024 and "gzip" in call.header("accept-encoding"):
             body = gzip.compress(body, compresslevel=1)
             headers["content-encoding"] = "gzip"

@@ -33,4 +33,5 @@ SWITCHES: dict[str, Any] = {
     "idle_update_changes_stamp": True,
     "replication_lag_seconds": 0,
     "accept_bare_z": False,
+    "answers_request_id": True,  # answers carry X-SFDC-Request-Id
 }

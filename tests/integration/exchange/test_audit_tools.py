@@ -77,8 +77,53 @@ def test_a_write_carries_the_services_request_id_and_its_run(connected: Any) -> 
     assert created["flow_run_id"] == report.flow_run_id
     assert order["Id"] in {record["salesforce_id"] for record in run["records"]}
     assert run["run"]["name"] == "sync"
-    ids = [entry["request_id"] for entry in run["entries"] if entry["request_id"]]
+    ids = [
+        entry["request_id"]
+        for entry in run["entries"]
+        if entry["direction"] == "to_business_central"
+    ]
+    assert all(ids)
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_write_back_carries_the_id_the_orgs_logs_name(connected: Any, answers: bool) -> None:
+    """Every call to Salesforce has an id of its own, whether or not its answer tells it."""
+    connected.sandbox.admin.post(
+        "/salesforce/switches", json={"answers_request_id": answers}
+    ).raise_for_status()
+    report = connected.sync()
+
+    with Systems.open(connected.settings) as systems:
+        run = audit_of_run(systems, report.flow_run_id)
+
+    assert run
+    shown = [entry for entry in run["entries"] if entry["direction"] == "to_salesforce"]
+    assert shown
+    assert all(len(entry["request_id"]) == 32 for entry in shown)
+    calls = {entry["request_id"] for entry in shown}
+    assert 1 < len(calls) < len(shown)
+
+
+def test_a_price_that_was_written_is_in_the_audit(connected: Any) -> None:
+    """A price in the standard price book is a write like any other: before, after, request."""
+    priced = connected.with_policy(catalog={"prices": "standard"})
+    priced.sync()
+    product = next(row for row in priced.salesforce("Product2") if row.get("BC_Item_Id__c"))
+    priced.act("business-central", "set_price", item=product["BC_Item_Number__c"], amount="77.70")
+    priced.sync()
+
+    with Systems.open(priced.settings) as systems:
+        document = audit_of(systems, product["Id"])
+
+    assert document
+    (price,) = [
+        entry
+        for entry in document["entries"]
+        if entry["action"] == "price" and entry["after"]["UnitPrice"] == "77.70"
+    ]
+    assert price["before"]["UnitPrice"] != "77.70"
+    assert len(price["request_id"]) == 32
 
 
 def test_tampering_is_found(synced: Any, tmp_path: Path) -> None:

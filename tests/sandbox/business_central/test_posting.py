@@ -202,3 +202,31 @@ def test_ordinary_credit_memo(tenant: Any) -> None:
     assert (after["status"], after["remainingAmount"]) == ("Open", total - Decimal("100.01"))
     (shown,) = tenant.values("salesCreditMemos")
     assert (shown["status"], shown["invoiceId"]) == ("Paid", after["id"])
+
+
+def test_loaded_orders_are_there_and_nothing_tells_of_them(tenant: Any) -> None:
+    """A bulk load makes orders and invoices as a client would, without a write or a change."""
+    before = tenant.admin.get("/writes", params={"since": 0}).json()["last"]
+    changes = tenant.admin.get("/state").json()["change_log"]
+    line = {"lineType": "Item", "lineObjectNumber": "1000", "quantity": 2, "unitPrice": 10}
+    rows = [
+        {
+            "customerNumber": "C100",
+            "externalDocumentNumber": f"L{number}",
+            "salesOrderLines": [line],
+            "invoiced": number == 1,
+        }
+        for number in range(3)
+    ]
+
+    answer = tenant.admin.post("/load", json={"entity": "salesOrders", "rows": rows})
+
+    assert answer.json() == {"loaded": 3}
+    orders = tenant.get("salesOrders")["value"]
+    assert sorted(each["externalDocumentNumber"] for each in orders) == ["L0", "L2"]
+    (invoice,) = tenant.get("salesInvoices")["value"]
+    assert (invoice["externalDocumentNumber"], invoice["status"]) == ("L1", "Open")
+    assert tenant.admin.get("/writes", params={"since": 0}).json()["last"] == before
+    assert tenant.admin.get("/state").json()["change_log"] == changes
+    refused = tenant.admin.post("/load", json={"entity": "salesOrders", "rows": [{"a": 1}]})
+    assert refused.status_code == 400

@@ -91,3 +91,20 @@ def test_a_canceled_order_is_gone(org: Any, draft: str) -> None:
     org.act("cancel_order", order=draft)
     assert org.refusal("GET", f"/sobjects/Order/{draft}") == (404, "ENTITY_IS_DELETED")
     assert org.query("SELECT COUNT() FROM OrderItem")["totalSize"] == 0
+
+
+def test_loaded_records_are_there_and_nothing_tells_of_them(org: Any) -> None:
+    """A bulk load takes valid rows in as they are; an unknown field is refused."""
+    last = org.admin.get("/writes").json()["last"]
+    rows = [
+        {"Name": f"Loaded {number}", "BC_Customer_Number__c": f"N{number}"} for number in (1, 2)
+    ]
+
+    answer = org.admin.post("/load", json={"entity": "Account", "rows": rows})
+
+    assert answer.json() == {"loaded": 2}
+    soql = "SELECT Name, BC_Customer_Number__c FROM Account WHERE Name LIKE 'Loaded%'"
+    assert {row["BC_Customer_Number__c"] for row in org.query(soql)["records"]} == {"N1", "N2"}
+    assert org.admin.get("/writes").json()["last"] == last
+    refused = org.admin.post("/load", json={"entity": "Account", "rows": [{"Nonsense": 1}]})
+    assert refused.status_code == 400
