@@ -19,7 +19,7 @@ from typing import Any, Self
 from ml_connector.customers.mapping import folded_name, tax_key
 from ml_connector.customers.matching import postal_key
 from ml_connector.domain.identifiers import eighteen
-from ml_connector.errors import ConfigurationError, RecordNotFound
+from ml_connector.errors import ConnectorError, TransientError
 from ml_connector.exchange.systems import Systems
 from ml_connector.salesforce.bulk_query import typed
 from ml_connector.salesforce.soql import select
@@ -329,7 +329,9 @@ def salesforce_pages(
     pages = client.bulk_query(soql, page_size=ROWS_PER_PAGE)
     try:
         first = next(pages, [])
-    except (RecordNotFound, ConfigurationError) as refusal:
+    except TransientError:
+        raise
+    except ConnectorError as refusal:
         log.info("%s is read by query, since no bulk job can be made: %s", sobject, refusal.message)
         yield from client.query(soql)
         return

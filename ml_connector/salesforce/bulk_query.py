@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
-from ml_connector.errors import TransientError
+from ml_connector.errors import ConnectorError, TransientError
 from ml_connector.salesforce import faults
 from ml_connector.salesforce.describe import Describe
 from ml_connector.salesforce.wire import Call, SalesforceWire
+
+log = logging.getLogger("ml_connector")
 
 BulkRow: TypeAlias = dict[str, str | None]
 """One record of a job's result: field name → text, None when empty."""
@@ -32,9 +35,9 @@ def bulk_pages(
 ) -> Iterator[list[BulkRow]]:
     """Yield the result of a query job over *soql*, one list per page.
 
-    Effect: makes one job, looks until it is complete, reads its pages, and deletes it.
+    Effect: makes one job, looks until it is complete, reads its pages, and deletes it where it can.
     """
-    body = {"operation": "query", "query": soql, "contentType": "CSV", "lineEnding": "LF"}
+    body = {"operation": "query", "query": soql}
     job = wire.send(Call("POST", "jobs/query", "bulk", "bulk query", body=body))
     job_id = str(job.get("id") or "") if isinstance(job, Mapping) else ""
     if not job_id:
@@ -60,7 +63,10 @@ def bulk_pages(
         if following == locator:
             raise faults.misshapen("bulk query", "the locator repeats")
         locator = following
-    wire.send(Call("DELETE", f"jobs/query/{job_id}", "bulk", "bulk query"))
+    try:
+        wire.send(Call("DELETE", f"jobs/query/{job_id}", "bulk", "bulk query"))
+    except ConnectorError as error:
+        log.info("query job %s stays until Salesforce drops it: %s", job_id, error.message)
 
 
 def _await(wire: SalesforceWire, job_id: str, sleep: Callable[[float], None]) -> None:

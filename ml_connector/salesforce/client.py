@@ -28,6 +28,8 @@ from ml_connector.salesforce.wire import Call, SalesforceWire, default_sleep
 RECORDS_PER_CALL = 200
 IDS_PER_RETRIEVE = 2000
 IDS_PER_ADDRESS = 200
+ALERTS_ALLOWED = {"Sforce-Duplicate-Rule-Header": "allowSave=true"}
+"""Sent with changes: a duplicate rule that only alerts must not keep a status from its record."""
 LONGEST_FIELD_LIST = 6_000
 """Bytes of field names in an address; Salesforce takes 16,384 for address and headers together."""
 
@@ -366,6 +368,7 @@ class SalesforceClient:
                     kind,
                     operation,
                     body={"allOrNone": False, "records": chunk},
+                    headers=ALERTS_ALLOWED if method == "PATCH" else None,
                     is_write=True,
                 )
             )

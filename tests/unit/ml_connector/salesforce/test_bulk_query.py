@@ -63,6 +63,22 @@ def test_a_job_is_awaited_read_and_deleted() -> None:
     assert wire.calls[-1] == ("DELETE", "jobs/query/750A")
 
 
+def test_a_job_that_cannot_be_deleted_was_read_all_the_same() -> None:
+    """Salesforce drops jobs by itself; the records are there."""
+
+    class Keeping(Wire):
+        def send(self, call: Call) -> Any:
+            if call.method == "DELETE":
+                raise ContractError("no such method", status=405)
+            assert call.method == "GET" or call.body == {
+                "operation": "query",
+                "query": "SELECT Id FROM Account",
+            }
+            return super().send(call)
+
+    assert len(rows_of(Keeping("JobComplete"))) == 3
+
+
 @pytest.mark.parametrize("state", ["Failed", "Aborted"])
 def test_a_job_that_fails_is_transient(state: str) -> None:
     """The next run asks again."""

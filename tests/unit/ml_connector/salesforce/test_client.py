@@ -208,6 +208,7 @@ def test_records_are_updated_200_at_a_time(client: SalesforceClient, org: Any) -
         b'{"allOrNone":false,"records":[{"attributes":{"type":"Order"},"id":"8010",'
         b'"BC_Open_Amount__c":1.10}'
     )
+    assert first.headers["Sforce-Duplicate-Rule-Header"] == "allowSave=true"
     assert client.calls[("PATCH", "update")] == 2
 
 
