@@ -15,7 +15,7 @@ from ml_connector.sandbox.salesforce.soql import Query
 from ml_connector.sandbox.salesforce.soql_syntax import Path, Select, parse
 from ml_connector.sandbox.salesforce.values import Value, show, show_instant
 
-_DELIMITERS = {
+DELIMITERS = {
     "COMMA": ",",
     "TAB": "\t",
     "SEMICOLON": ";",
@@ -23,7 +23,7 @@ _DELIMITERS = {
     "CARET": "^",
     "BACKQUOTE": "`",
 }
-_ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
+ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
 _NEXT_STATE = {"UploadComplete": "InProgress", "InProgress": "JobComplete"}
 LARGEST_PAGE = 250_000
 
@@ -94,7 +94,7 @@ class BulkQuery:
             raise SalesforceFault("INVALIDJOB", "operation is query or queryAll")
         delimiter = str(body.get("columnDelimiter", "COMMA"))
         ending = str(body.get("lineEnding", "LF"))
-        if delimiter not in _DELIMITERS or ending not in _ENDINGS:
+        if delimiter not in DELIMITERS or ending not in ENDINGS:
             raise SalesforceFault("INVALIDJOB", "The delimiter or line ending is not known")
         select = parse(str(body.get("query", "")))
         query = Query(self._org, call.user, select, include_deleted=operation == "queryAll")
@@ -164,8 +164,8 @@ class BulkQuery:
         out = io.StringIO()
         writer = csv.writer(
             out,
-            delimiter=_DELIMITERS[job.delimiter],
-            lineterminator=_ENDINGS[job.ending],
+            delimiter=DELIMITERS[job.delimiter],
+            lineterminator=ENDINGS[job.ending],
             quoting=csv.QUOTE_ALL,
         )
         writer.writerow(job.columns)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ml_connector.sandbox.frame.wire import encode
+from ml_connector.sandbox.salesforce.bulk_ingest import BulkIngest
 from ml_connector.sandbox.salesforce.bulk_query import BulkQuery
 from ml_connector.sandbox.salesforce.calls import JSON, LONGEST_ADDRESS, Call, Reply
 from ml_connector.sandbox.salesforce.collection_resources import CollectionResources
@@ -52,6 +53,7 @@ class RestApi:
         self._queries = QueryResources(org)
         self._replication = Replication(org)
         self._bulk = BulkQuery(org)
+        self._ingest = BulkIngest(workspace)
 
     def routes(self) -> list[Route]:
         """The one route behind which the org's own addressing begins."""
@@ -174,6 +176,8 @@ class RestApi:
                 return self._queries.handle(call, more, include_deleted=True)
             case ["jobs", "query", *more]:
                 return self._bulk.handle(call, more)
+            case ["jobs", "ingest", *more]:
+                return self._ingest.handle(call, more)
         raise not_found()
 
     def _resources(self, call: Call) -> Reply:

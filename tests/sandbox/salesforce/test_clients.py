@@ -49,6 +49,10 @@ def test_simple_salesforce(org: Any, draft: str) -> None:
     assert sf.limits()["DailyApiRequests"]["Max"] > 0
     (pages,) = list(sf.bulk2.Order.query("SELECT Id FROM Order"))
     assert draft in pages
+    rows = [{"BC_Customer_Id__c": f"b-{n}", "Name": f"Bulk, {n}"} for n in range(3)]
+    (job,) = sf.bulk2.Account.upsert(records=rows, external_id_field="BC_Customer_Id__c", wait=1)
+    assert (job["numberRecordsProcessed"], job["numberRecordsFailed"]) == (3, 0)
+    assert sf.bulk2.Account.get_successful_records(job["job_id"]).count("Bulk, ") == 3
     body = [{"method": "GET", "url": "v65.0/limits"}]
     batch = sf.restful("composite/batch", method="POST", json={"batchRequests": body})
     assert batch["hasErrors"] is False
