@@ -8,7 +8,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
+from xml.sax.saxutils import escape
 
 from ml_connector.sandbox.salesforce.access import Person
 from ml_connector.sandbox.salesforce.calls import Call, Reply
@@ -100,9 +101,9 @@ class OAuth:
     def token(self, call: Call) -> Reply:
         """The token endpoint."""
         try:
-            return self._grant(call)
+            return _formatted(call, self._grant(call))
         except TokenFault as fault:
-            return refusal(fault)
+            return _formatted(call, refusal(fault))
 
     def _grant(self, call: Call) -> Reply:
         if call.method != "POST":
@@ -259,6 +260,22 @@ class OAuth:
             "user_type": "STANDARD",
             **shared,
         }
+
+
+def _formatted(call: Call, reply: Reply) -> Reply:
+    """The answer in the format that the form or the Accept header asks for; JSON unless told."""
+    wanted = call.form.get("format") or {
+        "application/xml": "xml",
+        "application/x-www-form-urlencoded": "urlencoded",
+    }.get(call.header("accept").partition(";")[0].strip().lower(), "json")
+    if wanted == "urlencoded":
+        reply.raw = urlencode(reply.value).encode()
+        reply.content_type = "application/x-www-form-urlencoded;charset=UTF-8"
+    elif wanted == "xml":
+        fields = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in reply.value.items())
+        reply.raw = f'<?xml version="1.0" encoding="UTF-8"?><OAuth>{fields}</OAuth>'.encode()
+        reply.content_type = "application/xml;charset=UTF-8"
+    return reply
 
 
 def refusal(fault: TokenFault) -> Reply:

@@ -2,6 +2,7 @@
 
 import base64
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -173,3 +174,20 @@ def test_an_address_longer_than_the_limit_is_refused(org: Any) -> None:
     """16,384 bytes of address and headers are the end."""
     soql = "SELECT Id FROM Account WHERE Name IN (" + ",".join(["'x'"] * 3000) + ")"  # noqa: S608
     assert org.call("GET", "/query", params={"q": soql}).status_code == 414
+
+
+def test_the_answer_comes_in_the_format_asked_for(org: Any) -> None:
+    """JSON unless the form or the Accept header says otherwise; refusals too."""
+    form = org.grant(format="urlencoded")
+    assert form.headers["content-type"].startswith("application/x-www-form-urlencoded")
+    assert dict(parse_qsl(form.text))["token_type"] == "Bearer"
+    xml = org.grant(format="xml")
+    assert "<token_type>Bearer</token_type>" in xml.text
+    refused = org.client.post(
+        "/services/oauth2/token",
+        data={"grant_type": "client_credentials", "client_id": "<x>", "client_secret": "y"},
+        headers={"accept": "application/xml"},
+    )
+    assert refused.status_code == 400
+    assert "<error>invalid_client_id</error>" in refused.text
+    assert org.grant().json()["token_type"] == "Bearer"
