@@ -7,9 +7,11 @@ import asyncio
 from prefect import flow
 
 from flows.connection_name import ConnectionName
+from ml_connector.exchange.budgets import in_background
 from ml_connector.exchange.findings import Reconciliation
 from ml_connector.exchange.report import begin_run
 from tasks.batches import Scope
+from tasks.budgets import read_budgets
 from tasks.open_systems import open_systems
 from tasks.reconciliation import Report, compare_sides, publish_reconciliation
 
@@ -29,6 +31,8 @@ async def reconcile(connection: ConnectionName, heal: bool = True) -> Reconcilia
     async with open_systems(connection, "both-directions") as systems:
         scope = Scope(systems)
         await asyncio.to_thread(begin_run, systems, "reconcile")
-        report = await compare_sides(scope, heal)
+        await read_budgets(systems)
+        with in_background(systems, "Reconcile"):
+            report = await compare_sides(scope, heal)
         await publish_reconciliation(scope, Report(report))
         return report

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prefect import flow
 
 from flows.connection_name import ConnectionName
+from ml_connector.exchange.budgets import in_background, require_spare
 from tasks.batches import PhaseResult, Scope, windows
 from tasks.billing_status import (
     are_accounts_due,
@@ -19,6 +22,8 @@ from tasks.open_systems import open_systems
 from tasks.orders import show_orders
 from tasks.run_artifacts import Summary, publish_summary
 from tasks.subscriptions import take_notifications
+
+JOB = "Status"
 
 
 @flow(name="write-back-status", flow_run_name="{connection}")
@@ -36,12 +41,14 @@ async def write_back_status(connection: ConnectionName, only: Extent = "everythi
         scope = Scope(systems)
         await take_notifications(scope)
         find = find_affected_orders if only == "everything" else find_notified_orders
-        for window in windows(systems, await find(scope)):
-            await derive_status(window)
-        orders = await PhaseResult().showing(show_orders(scope))
-        if only == "everything" or await are_accounts_due(scope):
-            await derive_account_status(scope)
-        accounts = await PhaseResult().showing(show_customers(scope))
+        with in_background(systems, JOB):
+            for window in windows(systems, await find(scope)):
+                await asyncio.to_thread(require_spare, systems, JOB)
+                await derive_status(window)
+            orders = await PhaseResult().showing(show_orders(scope))
+            if only == "everything" or await are_accounts_due(scope):
+                await derive_account_status(scope)
+            accounts = await PhaseResult().showing(show_customers(scope))
         titles = ["orders", "accounts"]
         await publish_summary(scope, "write-back-status", titles, Summary(orders, accounts))
         return orders.joined(accounts)

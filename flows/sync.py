@@ -14,10 +14,12 @@ from flows.connection_name import ConnectionName
 from flows.customer_ingestion import ingest_customers
 from flows.invoice_posting import post_draft_invoices
 from flows.order_ingestion import ingest_orders
+from flows.order_priority import let_orders_through
 from flows.status_write_back import write_back_status
 from ml_connector.exchange.plan import Plan
 from ml_connector.exchange.report import SyncReport, begin_run, run_report
 from tasks.batches import PhaseResult, Scope, settle
+from tasks.budgets import read_budgets, tell_budgets
 from tasks.health import publish_health
 from tasks.open_systems import open_systems
 from tasks.plans import Drawn, guard_changes, plan_sync, publish_plan
@@ -52,16 +54,20 @@ async def sync(
             drawn = await plan_sync(scope)
             await publish_plan(scope, Drawn(drawn))
             return drawn
+        await read_budgets(systems)
         await guard_changes(scope, allow_changes)
         await asyncio.to_thread(begin_run, systems, "sync")
         titles = ["items", "customers and contacts", "orders", "invoices", "status"]
         results = [
             await settle(align_catalog(connection)),
             await settle(ingest_customers(connection)),
-            await settle(ingest_orders(connection)),
+            (await settle(ingest_orders(connection))).followed_by(
+                await let_orders_through(connection, systems)
+            ),
             await settle(post_draft_invoices(connection)),
             await settle(write_back_status(connection)),
         ]
+        await tell_budgets(systems)
         report = await asyncio.to_thread(run_report, systems, systems.run.flow_run_id)
         await publish_summary(scope, "sync", titles, Summary(*results))
         await publish_health(scope)

@@ -19,6 +19,7 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 from ml_connector.domain.identifiers import State
 from ml_connector.domain.money import ZERO
 from ml_connector.errors import TransientError
+from ml_connector.exchange.budgets import withheld
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared, Tally
 from ml_connector.exchange.show import ShowResult
 from ml_connector.exchange.systems import Systems
@@ -182,20 +183,24 @@ class PhaseResult:
             if state in self.counts or state in self.shown
         }
 
+    def followed_by(self, others: Sequence[PhaseResult]) -> PhaseResult:
+        """Return this with *others* counted in, their faults included."""
+        for part in others:
+            for mine, theirs in ((self.counts, part.counts), (self.shown, part.shown)):
+                for state, count in theirs.items():
+                    mine[state] = mine.get(state, 0) + count
+            for currency, amount in part.money.items():
+                self.money[currency] = self.money.get(currency, ZERO) + amount
+            self.details += part.details
+            self.faults += part.faults
+        return self
+
     def joined(self, *others: PhaseResult) -> PhaseResult:
         """Return this and *others* as one.
 
         Raises: BatchesFailed when one of them had a batch that could not be written.
         """
-        whole = PhaseResult()
-        for part in (self, *others):
-            for mine, theirs in ((whole.counts, part.counts), (whole.shown, part.shown)):
-                for state, count in theirs.items():
-                    mine[state] = mine.get(state, 0) + count
-            for currency, amount in part.money.items():
-                whole.money[currency] = whole.money.get(currency, ZERO) + amount
-            whole.details += part.details
-            whole.faults += part.faults
+        whole = PhaseResult().followed_by((self, *others))
         whole.raise_faults()
         return whole
 
@@ -244,8 +249,13 @@ async def run_phase(
     keys: Sequence[str],
     plan: Callable[[Window], Awaitable[Prepared]],
     write: Callable[[Batch], Awaitable[list[Outcome]]],
+    *,
+    job: str = "",
 ) -> PhaseResult:
-    """Plan and write *keys* window by window; a failed batch does not stop the others."""
+    """Plan and write *keys* window by window; a failed batch does not stop the others.
+
+    A *job* that can wait stops between windows when what is left is kept for orders.
+    """
     result = PhaseResult()
     total = len(keys)
     progress = (
@@ -257,6 +267,10 @@ async def run_phase(
     slots = asyncio.Semaphore(lanes)
     done = 0
     for window in windows(systems, keys):
+        held = await asyncio.to_thread(withheld, systems, job) if job else None
+        if held is not None:
+            result.faults.append(held)
+            break
         prepared = await plan(window)
         result.add(prepared.outcomes)
         size = even_size(len(prepared.plans), batch_size(len(prepared.plans), total), lanes)

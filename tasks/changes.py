@@ -33,6 +33,9 @@ log = logging.getLogger("ml_connector")
 Extent: TypeAlias = Literal["everything", "changed"]
 """Whether a flow polls for everything that may have changed, or takes what the feeds stored."""
 
+ExtentOrAwaited: TypeAlias = Literal["everything", "changed", "awaited"]
+"""Besides: only what waiting orders lack, when everything else gives way to orders."""
+
 STANDBY_SECONDS = 300.0
 """How long a run waits for the streams of another one before it completes."""
 
@@ -60,6 +63,18 @@ async def find_changed_products(scope: Scope) -> list[str]:
 async def find_changed_accounts(scope: Scope) -> list[str]:
     """Return the accounts that the feeds reported."""
     return await scope.run(hand_over.changed_accounts)
+
+
+@task(name="find-awaited-products", task_run_name="find products that orders wait for", **EFFECT)
+async def find_awaited_products(scope: Scope) -> list[str]:
+    """Return the products whose items waiting orders lack."""
+    return await scope.run(hand_over.awaited_products)
+
+
+@task(name="find-awaited-accounts", task_run_name="find accounts that orders wait for", **EFFECT)
+async def find_awaited_accounts(scope: Scope) -> list[str]:
+    """Return the accounts whose customers waiting orders lack."""
+    return await scope.run(hand_over.awaited_accounts)
 
 
 @task(name="find-changed-contacts", task_run_name="find contacts with changes", **EFFECT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
@@ -131,6 +132,21 @@ class BusinessCentralClient:
     def clock_offset(self) -> timedelta | None:
         """How far the service's clock is ahead of this computer's; None before any answer."""
         return self._wire.clock_offset
+
+    @property
+    def rate(self) -> tuple[int, int]:
+        """Requests of the last five minutes, and how many this process may make in them."""
+        return self._wire.rate
+
+    @contextmanager
+    def using_share(self, percent: int) -> Iterator[None]:
+        """Let this client's calls start only while *percent* of the rate is not used."""
+        before = self._wire.share_percent
+        self._wire.share_percent = percent
+        try:
+            yield
+        finally:
+            self._wire.share_percent = before
 
     # --- company ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,19 +42,27 @@ class Pace:
             self._limit = in_flight
             self._turn.notify_all()
 
+    def usage(self) -> tuple[int, int]:
+        """Return (requests of the last five minutes, how many this process may make)."""
+        with self._turn:
+            self._forget_old(self._now())
+            return len(self._sent), REQUESTS_PER_WINDOW * self._limit // VENDOR_IN_FLIGHT
+
     @contextmanager
-    def slot(self, requests: int = 1) -> Iterator[None]:
+    def slot(self, requests: int = 1, *, share_percent: int = 100) -> Iterator[None]:
         """Hold one place in flight while the body runs; waits for it first.
 
-        *requests* is how many the call counts for, such as the operations of a batch.
+        *requests* is how many the call counts for, such as the operations of a batch. With a
+        *share_percent* it starts only while that share of the rate is not used, whoever used it.
         """
+        if share_percent < 100:  # waits without a place, so that those with more share go on
+            self._wait(requests, share_percent)
         with self._turn:
             self._turn.wait_for(lambda: self._running < self._limit)
             self._running += 1
         try:
-            pause = self._reserve(requests)
-            if pause > 0:
-                self._sleep(pause)
+            if share_percent >= 100:
+                self._wait(requests, share_percent)
             yield
         finally:
             with self._turn:
@@ -65,18 +74,32 @@ class Pace:
         with self._turn:
             self._resume_at = max(self._resume_at, self._now() + seconds)
 
-    def _reserve(self, requests: int) -> float:
+    def _wait(self, requests: int, share_percent: int) -> None:
+        pause = self._reserve(requests, share_percent)
+        if pause > 0:
+            self._sleep(pause)
+
+    def _forget_old(self, now: float) -> None:
+        while self._sent and self._sent[0] <= now - WINDOW_SECONDS:
+            self._sent.popleft()
+
+    def _reserve(self, requests: int, share_percent: int) -> float:
         with self._turn:
             now = self._now()
-            while self._sent and self._sent[0] <= now - WINDOW_SECONDS:
-                self._sent.popleft()
+            self._forget_old(now)
             start = max(now, self._resume_at)
             allowed = REQUESTS_PER_WINDOW * self._limit // VENDOR_IN_FLIGHT
+            allowed = allowed * share_percent // 100
             surplus = len(self._sent) + requests - allowed
             if surplus > 0 and self._sent:
                 oldest_to_leave = self._sent[min(surplus, len(self._sent)) - 1]
                 start = max(start, oldest_to_leave + WINDOW_SECONDS)
-            self._sent.extend([start] * requests)
+            if self._sent and start < self._sent[-1]:
+                place = bisect_right(self._sent, start)
+                for _ in range(requests):
+                    self._sent.insert(place, start)
+            else:
+                self._sent.extend([start] * requests)
             return start - now
 
 

@@ -83,6 +83,8 @@ class BusinessCentralWire:
             settings, self._sign_in_http, on_call=lambda method: self._count(method, "sign_in")
         )
         self._pace = pace
+        self.share_percent = 100
+        """Share of the rate that calls may use from now on."""
         self.clock_offset: timedelta | None = None
         """How far Business Central's clock is ahead of this computer's, by its last answer."""
         self._clock = clock or SystemClock()
@@ -116,6 +118,11 @@ class BusinessCentralWire:
         if not found:
             raise faults.misshapen(operation, "nextLink is no address of the API")
         return f"{self.root.removesuffix('v2.0')}{path}"
+
+    @property
+    def rate(self) -> tuple[int, int]:
+        """Requests of the last five minutes, and how many this process may make in them."""
+        return self._pace.usage()
 
     def close(self) -> None:
         """Close the connections."""
@@ -158,7 +165,7 @@ class BusinessCentralWire:
             **(call.headers or {}),
         }
         request = self._http.build_request(call.method, call.url, content=body, headers=headers)
-        with self._pace.slot(call.requests):
+        with self._pace.slot(call.requests, share_percent=self.share_percent):
             if call.on_send is not None:
                 call.on_send()
                 request.extensions["trace"] = self._deadline(call)

@@ -15,8 +15,10 @@ from ml_connector.changes.notification_feed import drafts_notified, has_news, ta
 from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.errors import TransientError
 from ml_connector.exchange import catalog, contacts, customers, orders, status
-from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.budgets import has_spare, note_budgets, refresh_budgets
+from ml_connector.exchange.collect import awaited, mark_changed
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
+from ml_connector.exchange.phases import what_orders_await
 from ml_connector.exchange.show import show
 from ml_connector.exchange.sync import run_phase, windows
 from ml_connector.exchange.systems import Systems
@@ -66,6 +68,14 @@ def due(systems: Systems) -> Due:
     def has(entity: str, kind: Kind) -> bool:
         return bool(counts.get((SALESFORCE, entity))) or bool(released(systems, kind))
 
+    if not _others_may_go_on(systems):
+        return Due(
+            items=False,
+            customers=False,
+            contacts=False,
+            orders=has("Order", Kind.ORDER),
+            status=False,
+        )
     return Due(
         items=has("Product2", Kind.ITEM),
         customers=has("Account", Kind.CUSTOMER),
@@ -74,6 +84,24 @@ def due(systems: Systems) -> Due:
         status=has_news(systems),
         drafts=drafts_notified(systems),
     )
+
+
+def _others_may_go_on(systems: Systems) -> bool:
+    """Tell whether there is room for more than orders; what is due stays in the inbox if not."""
+    if has_spare(systems):
+        return True
+    refresh_budgets(systems)
+    return has_spare(systems)
+
+
+def awaited_products(systems: Systems) -> list[str]:
+    """Return the products whose items waiting orders lack."""
+    return awaited(systems, Kind.ITEM)
+
+
+def awaited_accounts(systems: Systems) -> list[str]:
+    """Return the Accounts whose customers waiting orders lack."""
+    return awaited(systems, Kind.CUSTOMER)
 
 
 def changed_products(systems: Systems) -> list[str]:
@@ -195,7 +223,8 @@ def forget_short_lived(systems: Systems) -> None:
 def hand_over(systems: Systems) -> TransientError | None:
     """Let the phases deal with what is due, without an orchestrator; the flows do the same.
 
-    Returns the first fault of a vendor, if any; everything else was dealt with.
+    Returns the first fault of a vendor, if any; everything else was dealt with. Where an allowance
+    is down to what is kept for orders, the rest stays in the inbox.
     """
     faults: list[TransientError | None] = []
     expand_hints(systems)
@@ -206,6 +235,10 @@ def hand_over(systems: Systems) -> TransientError | None:
         faults.append(run_phase(systems, keys, prepare, write))
         faults.append(_fault(lambda: show(systems, kind)))
 
+    if not _others_may_go_on(systems):
+        phase(Kind.ORDER, changed_orders(systems), orders.prepare_orders, orders.write_orders)
+        faults += what_orders_await(systems)
+        return next((fault for fault in faults if fault is not None), None)
     phase(Kind.ITEM, changed_products(systems), catalog.prepare_items, catalog.write_items)
     phase(
         Kind.CUSTOMER,
@@ -230,6 +263,7 @@ def hand_over(systems: Systems) -> TransientError | None:
     if status.accounts_are_due(systems):
         status.account_status(systems)
         faults.append(_fault(lambda: show(systems, Kind.CUSTOMER)))
+    note_budgets(systems)
     return next((fault for fault in faults if fault is not None), None)
 
 

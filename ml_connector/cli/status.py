@@ -49,6 +49,13 @@ def say_status(console: Console, document: dict[str, Any]) -> None:
             highlight=False,
             markup=False,
         )
+    for budget in document["budgets"]:
+        console.print(
+            f"budget {budget['name']}: {budget['state']}, {budget['used']} of {budget['limit']} "
+            f"used, {budget['forecast']} expected, {budget['reserved']} kept for orders",
+            highlight=False,
+            markup=False,
+        )
     last = document["last_sync"]
     if last:
         console.print(

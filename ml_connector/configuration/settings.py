@@ -12,6 +12,7 @@ from ml_connector.billing.policy import StatusPolicy
 from ml_connector.business_central.settings import BusinessCentralSettings
 from ml_connector.catalog.policy import CatalogPolicy
 from ml_connector.configuration.audit_policy import AuditPolicy
+from ml_connector.configuration.budget_policy import BudgetPolicy
 from ml_connector.configuration.feeds_policy import FeedsPolicy
 from ml_connector.configuration.fields import FieldMapping
 from ml_connector.customers.policy import CustomersPolicy
@@ -44,6 +45,7 @@ class Policies(BaseModel):
     guard: GuardPolicy = GuardPolicy()
     feeds: FeedsPolicy = FeedsPolicy()
     audit: AuditPolicy = AuditPolicy()
+    budget: BudgetPolicy = BudgetPolicy()
     fields: tuple[FieldMapping, ...] = ()
 
     @model_validator(mode="after")

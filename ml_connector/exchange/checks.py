@@ -16,6 +16,7 @@ from ml_connector.errors import (
     ConnectorError,
     TransientError,
 )
+from ml_connector.exchange.budget_checks import budget_lines
 from ml_connector.exchange.business_central_checks import business_central_lines, company_found
 from ml_connector.exchange.check_line import CheckLine, Level, examined, fine
 from ml_connector.exchange.clock_checks import clock_lines
@@ -59,6 +60,7 @@ def check_lines(settings: ConnectionSettings) -> list[CheckLine]:
         if sales:
             lines += salesforce_lines(systems)
             lines += examined("salesforce_events", "Change events", partial(feed_lines, systems))
+            lines += examined("budgets", "Salesforce's limits", partial(budget_lines, systems))
         lines += central
         if finance:
             lines += business_central_lines(systems)

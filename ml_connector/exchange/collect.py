@@ -230,6 +230,21 @@ def due_keys(systems: Systems, sobject: str, kind: Kind) -> list[str]:
     return list(dict.fromkeys([*changed, *stuck, *unanswered(systems, kind)]))
 
 
+def awaited(systems: Systems, kind: Kind) -> list[str]:
+    """Return the keys of *kind* that waiting orders lack: no partner has been linked to them."""
+    found: list[str] = []
+    for page in systems.ledger.iterate(kind=Kind.ORDER, states=(State.WAITING,)):
+        needed = {
+            str(need["salesforce_id"])
+            for record in page
+            for need in record.waits_for
+            if need["kind"] == str(kind)
+        }
+        known = systems.ledger.records(kind, sorted(needed))
+        found += sorted(key for key in needed if not (key in known and known[key].bc_id))
+    return list(dict.fromkeys(found))
+
+
 def unanswered(systems: Systems, kind: Kind) -> list[str]:
     """Return the keys of *kind* with a write whose end is not known."""
     found = systems.ledger.unresolved_intents(systems.clock.now())

@@ -33,6 +33,7 @@ from ml_connector.domain.decision import Create, Decision, Exclude, Link, Park, 
 from ml_connector.domain.identifiers import Kind, State, eighteen, folded
 from ml_connector.errors import ConcurrentEdit, TransientError
 from ml_connector.exchange.collect import (
+    awaited,
     content_digest,
     due_keys,
     mark_changed,
@@ -90,23 +91,8 @@ def collect_accounts(systems: Systems) -> list[str]:
     """
     poll_orders(systems)
     poll_salesforce(systems, "Account", fields_of(systems, Account), Kind.CUSTOMER)
-    awaited = _awaited_accounts(systems)
-    return list(dict.fromkeys([*due_keys(systems, "Account", Kind.CUSTOMER), *awaited]))
-
-
-def _awaited_accounts(systems: Systems) -> list[str]:
-    """Return the Accounts that waiting orders wait for and that are no customers yet."""
-    awaited: list[str] = []
-    for page in systems.ledger.iterate(kind=Kind.ORDER, states=(State.WAITING,)):
-        needed = {
-            str(need["salesforce_id"])
-            for record in page
-            for need in record.waits_for
-            if need["kind"] == str(Kind.CUSTOMER)
-        }
-        known = systems.ledger.records(Kind.CUSTOMER, sorted(needed))
-        awaited += sorted(key for key in needed if not (key in known and known[key].bc_id))
-    return awaited
+    due = due_keys(systems, "Account", Kind.CUSTOMER)
+    return list(dict.fromkeys([*due, *awaited(systems, Kind.CUSTOMER)]))
 
 
 def poll_orders(systems: Systems) -> None:

@@ -10,6 +10,7 @@ from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.domain.money import ZERO
 from ml_connector.errors import GuardTripped
 from ml_connector.exchange import catalog, contacts, customers, orders
+from ml_connector.exchange.budgets import has_spare
 from ml_connector.exchange.collect import polled_ahead
 from ml_connector.exchange.guard_rule import ALL, FREE, Excess, Touched, excesses
 from ml_connector.exchange.item_following import FEED as ITEMS_FOLLOWED
@@ -71,13 +72,14 @@ def tripped(connection: str, found: tuple[Excess, ...], percent: Decimal) -> Gua
 
 def _due(systems: Systems) -> dict[Kind, list[Record]]:
     """Return the linked records that the run will decide about, after polling for them."""
-    catalog.collect_products(systems)
-    customers.collect_accounts(systems)
-    if systems.policy.customers.contacts:
-        contacts.collect_contacts(systems)
+    if has_spare(systems):
+        catalog.collect_products(systems)
+        customers.collect_accounts(systems)
+        if systems.policy.customers.contacts:
+            contacts.collect_contacts(systems)
+        polled_ahead(systems, "salesforce/Product2", "business_central/items")
+        polled_ahead(systems, "salesforce/Account", "salesforce/Contact")
     orders.collect_orders(systems)
-    polled_ahead(systems, "salesforce/Product2", "business_central/items")
-    polled_ahead(systems, "salesforce/Account", "salesforce/Contact")
     found: dict[Kind, list[Record]] = {}
     for kind, sobject in _SOBJECTS.items():
         changed = systems.ledger.pending_ids("salesforce", sobject)

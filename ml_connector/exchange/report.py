@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ml_connector.domain.identifiers import State
+from ml_connector.exchange.budgets import budgets
 from ml_connector.exchange.cause_groups import cause_groups
 from ml_connector.exchange.feed_report import feeds, instant_text
 from ml_connector.exchange.systems import Systems
@@ -155,6 +156,7 @@ def connection_status(systems: Systems) -> dict[str, Any]:
         "groups": [group.to_json() for group in cause_groups(systems)],
         "records": listed,
         "feeds": feeds(systems),
+        "budgets": [budget.to_json() for budget in budgets(systems)],
         "last_sync": None
         if last is None
         else {

@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 from ml_connector.configuration.settings import ConnectionSettings
+from ml_connector.exchange.budgets import note_budgets, refresh_budgets
 from ml_connector.exchange.guard import require_allowed
 from ml_connector.exchange.phases import run_phase, sync_phases, windows
 from ml_connector.exchange.report import SyncReport, begin_run, run_report
@@ -33,9 +34,11 @@ def run_sync(
     """
     ids = run or RunIds(flow_run_id=str(uuid4()))
     with Systems.open(settings, ids) as systems:
+        refresh_budgets(systems)
         require_allowed(systems, allow_changes)
         begin_run(systems, "sync")
         fault = sync_phases(systems)
+        note_budgets(systems)
         report = run_report(systems, ids.flow_run_id)
     if fault is not None:
         raise fault

@@ -10,6 +10,7 @@ from ml_connector.sandbox.frame.admin import AdminError
 from ml_connector.sandbox.salesforce import records, soql
 from ml_connector.sandbox.salesforce.faults import SalesforceFault
 from ml_connector.sandbox.salesforce.ids import normal_id
+from ml_connector.sandbox.salesforce.limits import Limits
 from ml_connector.sandbox.salesforce.loading import load
 from ml_connector.sandbox.salesforce.org import SalesforceOrg
 from ml_connector.sandbox.salesforce.package import PackageError
@@ -358,6 +359,15 @@ class OrgSystem:
         ]
         self.org.refresh(rebuild=True)
         return {"field": field, "unique": False}
+
+    def do_use_allowance(self, calls: int = 0, deliveries: int = 0) -> dict[str, Any]:
+        """Lets other integrations use API calls and event deliveries of the day."""
+        limits = Limits(self.org)
+        limits.use(calls)
+        before = int(self.org.services.get("deliveries_to_others", 0))
+        self.org.services["deliveries_to_others"] = before + deliveries
+        shown = limits.listing()
+        return {name: shown[name] for name in ("DailyApiRequests", "DailyDeliveredPlatformEvents")}
 
     def do_add_order_status(self, label: str, category: str = "Draft") -> dict[str, Any]:
         """Adds an order status of category Draft or Activated."""

@@ -22,6 +22,18 @@ class Limits:
 
     def count(self) -> None:
         """Counts a call; refuses it when the day's allocation is used up."""
+        hours, hour = self._hours, self._this_hour()
+        if self.used >= int(self._org.switch("daily_api_requests")):
+            raise SalesforceFault(
+                "REQUEST_LIMIT_EXCEEDED", "TotalRequests: the day's calls are used"
+            )
+        hours[hour] += 1
+
+    def use(self, calls: int) -> None:
+        """Counts calls that somebody else made."""
+        self._hours[self._this_hour()] += calls
+
+    def _this_hour(self) -> datetime:
         now = self._org.now()
         hour = now.replace(minute=0, second=0)
         hours = self._hours
@@ -29,11 +41,7 @@ class Limits:
             for old in [found for found in hours if not now - _DAY < found <= now]:
                 del hours[old]
             hours[hour] = 0
-        if self.used >= int(self._org.switch("daily_api_requests")):
-            raise SalesforceFault(
-                "REQUEST_LIMIT_EXCEEDED", "TotalRequests: the day's calls are used"
-            )
-        hours[hour] += 1
+        return hour
 
     @property
     def used(self) -> int:
@@ -50,6 +58,7 @@ class Limits:
         most = int(self._org.switch("daily_api_requests"))
         events = int(self._org.switch("delivered_events_per_day"))
         delivered = int(self._org.services.get("delivered_events", 0))
+        delivered += int(self._org.services.get("deliveries_to_others", 0))
         fixed = {
             "DailyBulkApiBatches": 15_000,
             "DailyBulkV2QueryFileStorageMB": 976_562,

@@ -91,7 +91,7 @@ def test_the_run_graph_and_the_artifacts_speak_of_the_business(connection: str) 
     health = artifacts[f"health-{connection}"]
     assert "| salesforce/Order | polled |" in health
     assert "| product PROTO-0 has no item:" in health
-    assert "Salesforce calls a day" in health
+    assert "Salesforce API calls in 24 hours" in health
     assert "| sync | [" in health
 
 

@@ -96,3 +96,21 @@ def test_a_place_is_given_back_after_a_failure() -> None:
 
     with pace.slot():
         pass
+
+
+def test_work_that_can_wait_leaves_a_share_of_the_rate(tenant: Any) -> None:
+    """With 80 percent used it waits without holding a place; who has the whole rate goes on."""
+    watch = tenant.stopwatch
+    pace = Pace(1, sleep=watch.sleep, now=watch.now)
+    allowed = REQUESTS_PER_WINDOW // 5
+    with pace.slot(allowed * 8 // 10, share_percent=80):
+        pass
+
+    with pace.slot():
+        pass
+    assert watch.pauses == []
+    with pace.slot(share_percent=80):
+        pass
+
+    assert watch.pauses
+    assert pace.usage() == (1, allowed)
