@@ -6,8 +6,6 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
-from prefect.events import emit_event
-
 from ml_connector.exchange.budgets import (
     Budget,
     low_budgets,
@@ -15,11 +13,9 @@ from ml_connector.exchange.budgets import (
     refresh_budgets,
 )
 from ml_connector.exchange.systems import Systems
+from tasks.connector_events import BUDGET_LOW, tell
 
 log = logging.getLogger("ml_connector")
-
-BUDGET_LOW = "ml-connector.budget.low"
-"""Name of the Prefect event about a budget that is nearly used."""
 
 TOLD_AGAIN_AFTER = timedelta(hours=6)
 _TOLD = "budgets_told"
@@ -50,29 +46,17 @@ def _tell(systems: Systems) -> list[Budget]:
         if last is not None and now - datetime.fromisoformat(last) < TOLD_AGAIN_AFTER:
             continue
         log.warning("%s", budget.sentence)
-        _emit(systems.settings.name, budget)
-        told[budget.name] = now.isoformat()
-    if told != before:
-        with systems.ledger.transaction() as tx:
-            tx.remember(_TOLD, told)
-    return low
-
-
-def _emit(connection: str, budget: Budget) -> None:
-    emit_event(
-        event=BUDGET_LOW,
-        resource={
-            "prefect.resource.id": f"ml-connector.connection.{connection}",
-            "prefect.resource.name": connection,
-            "ml-connector.connection": connection,
-        },
-        payload={
-            "connection": connection,
+        payload = {
             "budget": budget.name,
             "used": budget.used,
             "limit": budget.limit,
             "forecast": budget.forecast,
             "state": str(budget.state),
             "message": budget.sentence,
-        },
-    )
+        }
+        tell(BUDGET_LOW, systems.settings.name, payload)
+        told[budget.name] = now.isoformat()
+    if told != before:
+        with systems.ledger.transaction() as tx:
+            tx.remember(_TOLD, told)
+    return low

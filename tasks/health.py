@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.utilities.urls import url_for
 
 from ml_connector.domain.identifiers import State
+from ml_connector.exchange.budgets import TITLES, budgets
 from ml_connector.exchange.cause_groups import cause_groups
 from ml_connector.exchange.feed_report import feeds
 from ml_connector.exchange.systems import Systems
@@ -101,12 +102,19 @@ def feeds_section(systems: Systems) -> list[str]:
 
 def budgets_section(systems: Systems) -> list[str]:
     """Return how much of the vendors' allowances is used."""
-    usage = systems.salesforce.api_usage
-    if usage is None:
-        return []
-    used, most = usage
-    share = f"{100 * used // most} %" if most else ""
-    return table(("allowance", "used", "of", ""), [("Salesforce calls a day", used, most, share)])
+    rows = [
+        (
+            TITLES[each.name],
+            each.used,
+            each.limit,
+            f"{100 * each.used // each.limit} %" if each.limit else "",
+            each.forecast,
+            each.reserved,
+            each.state,
+        )
+        for each in budgets(systems)
+    ]
+    return table(("allowance", "used", "of", "", "expected", "kept for orders", "state"), rows)
 
 
 def runs_section(systems: Systems) -> list[str]:

@@ -12,6 +12,7 @@ from ml_connector.cli.demo import demo
 from ml_connector.cli.deploy import deploy
 from ml_connector.cli.drain import drain, resume
 from ml_connector.cli.listen import listen, poll
+from ml_connector.cli.package import package
 from ml_connector.cli.receive import receive
 from ml_connector.cli.reconcile import reconcile
 from ml_connector.cli.renew import renew
@@ -41,4 +42,5 @@ def application() -> typer.Typer:
         sandbox
     )
     app.command()(demo)
+    app.add_typer(package, name="package")
     return app

@@ -99,6 +99,11 @@ class SalesforceClient:
         return self._wire.auth
 
     @property
+    def wire(self) -> SalesforceWire:
+        """The sender of single calls, for resources beside the records."""
+        return self._wire
+
+    @property
     def organization_id(self) -> str:
         """The 18-character id of the org; signs in when needed."""
         return self.auth.session().organization_id or str(self.userinfo()["organization_id"])

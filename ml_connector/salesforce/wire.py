@@ -48,6 +48,8 @@ class Call:
     body: Any = None
     headers: Mapping[str, str] | None = None
     is_write: bool = False
+    raw: bytes | None = None
+    """A body that is no JSON; its type is among the headers."""
 
 
 class SalesforceWire:
@@ -146,7 +148,7 @@ class SalesforceWire:
             response: requests.Response = org.session.request(
                 call.method,
                 url,
-                data=None if call.body is None else wire_json.encode(call.body),
+                data=call.raw if call.body is None else wire_json.encode(call.body),
                 headers={**org.headers, **(call.headers or {})},
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,

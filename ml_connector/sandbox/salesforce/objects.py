@@ -9,7 +9,7 @@ CURRENCIES = ("USD", "EUR", "GBP", "CAD", "JPY", "CHF")
 ORDER_STATUS_NAMES = ("Draft", "Activated")
 USER_PERMISSIONS = (
     "ApiEnabled", "ActivateOrder", "EditActivatedOrders", "CustomizeApplication", "ModifyMetadata",
-    "ModifyAllData", "ViewAllData", "ViewSetup",
+    "ModifyAllData", "ViewAllData", "ViewSetup", "AssignPermissionSets",
 )  # fmt: skip
 """Permissions of a user, as UserPermissionAccess shows one's own."""
 
@@ -427,6 +427,32 @@ def _setup_objects() -> list[SObject]:
                 *_audit(deletable=False),
             ],
             **closed,
+        ),
+        _object(
+            "PermissionSet",
+            "Permission Set",
+            "Permission Sets",
+            "0PS",
+            [
+                read_only(_text("Name", 80, indexed=True)),
+                read_only(_text("Label", 80)),
+                read_only(_flag("IsOwnedByProfile")),
+                *_audit(deletable=False),
+            ],
+            **closed,
+        ),
+        _object(
+            "PermissionSetAssignment",
+            "Permission Set Assignment",
+            "Permission Set Assignments",
+            "0Pa",
+            [
+                _ref("AssigneeId", "User", nillable=False, updateable=False),
+                _ref("PermissionSetId", "PermissionSet", nillable=False, updateable=False),
+                *_audit(),
+            ],
+            updateable=False,
+            replicateable=False,
         ),
         _object(
             "UserPermissionAccess",

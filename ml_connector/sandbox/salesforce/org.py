@@ -63,7 +63,7 @@ class SalesforceOrg:
                 self.user_id,
                 identity["username"],
                 "Integration User",
-                Access("standard", self.package),
+                Access("standard", self.package if package_directory else None),
             ),
             self.rep_user_id: Person(
                 self.rep_user_id, "rep@acme.example", "Robin Rep", Access("admin")
@@ -118,9 +118,34 @@ class SalesforceOrg:
 
     def deploy(self, directory: Path | None) -> None:
         """Deploys a package in place of the present one; None takes all custom fields away."""
-        self.package = read_package(directory)
-        self.integration_user.access.package = self.package
+        self.install(read_package(directory))
+        self.place_permission_set(assigned=directory is not None)
+
+    def install(self, package: Package) -> None:
+        """Puts a package in place of the present one for everybody who has its permission set."""
+        before, self.package = self.package, package
+        for person in self.people.values():
+            if person.access.package is before:
+                person.access.package = package
         self.refresh()
+
+    def assign_package(self, user_id: str) -> None:
+        """Gives a user what the package's permission set grants."""
+        self.people[user_id].access.package = self.package
+
+    def place_permission_set(self, *, assigned: bool) -> None:
+        """Shows the permission set as a record, assigned to the run-as user or not."""
+        found = record_id("0PS", 1)
+        self._place("PermissionSet", found, self.now(), Name="ML_Connector", Label="ML Connector")
+        if assigned:
+            self.assign_package(self.user_id)
+            self._place(
+                "PermissionSetAssignment",
+                record_id("0Pa", 1),
+                self.now(),
+                AssigneeId=self.user_id,
+                PermissionSetId=found,
+            )
 
     @property
     def integration_user(self) -> Person:
@@ -266,6 +291,8 @@ class SalesforceOrg:
                 LocaleSidKey="en_US",
                 UserType="Standard",
             )
+        if self.package_directory is not None:
+            self.place_permission_set(assigned=True)
         for label, category in self.order_statuses.items():
             self.place_order_status(label, category)
         for number, code in enumerate(CURRENCIES, 1):

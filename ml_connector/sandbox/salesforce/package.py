@@ -45,9 +45,12 @@ def read_package(directory: Path | None) -> Package:
     if not source.is_dir():
         raise PackageError(f"{directory} has no {_SOURCE}")
     for path in sorted(source.glob("objects/*/fields/*.field-meta.xml")):
-        package.fields.setdefault(path.parts[-3], []).append(_custom_field(path))
+        made = custom_field(_tree(path))
+        if f"{made.name}.field-meta.xml" != path.name:
+            raise PackageError(f"{path.name} declares {made.name}")
+        package.fields.setdefault(path.parts[-3], []).append(made)
     for path in sorted(source.glob("permissionsets/*.permissionset-meta.xml")):
-        _grant(package, _tree(path))
+        grant(package, _tree(path))
     return package
 
 
@@ -67,11 +70,11 @@ def _number(node: ET.Element, name: str) -> int:
     return int(_text(node, name, "0"))
 
 
-def _custom_field(path: Path) -> Field:
-    node = _tree(path)
+def custom_field(node: ET.Element) -> Field:
+    """The column that a CustomField declares; PackageError when it could not be deployed."""
     name = _text(node, "fullName")
-    if f"{name}.field-meta.xml" != path.name:
-        raise PackageError(f"{path.name} declares {name}")
+    if not name.endswith("__c") or not _text(node, "label"):
+        raise PackageError(f"{name or 'a field'}: a custom field needs a name with __c and a label")
     kind = _text(node, "type")
     made = {
         "Text": "string",
@@ -91,6 +94,8 @@ def _custom_field(path: Path) -> Field:
     }.get(kind)
     if made is None:
         raise PackageError(f"{name}: the type {kind} is not known here")
+    if made == "string" and not 0 < _number(node, "length") <= 255:
+        raise PackageError(f"{name}: a text needs a length of 1 to 255")
     length = {"TextArea": 255, "Email": 80, "Phone": 40, "Url": 255, "Picklist": 255}.get(
         kind, _number(node, "length")
     )
@@ -123,7 +128,8 @@ def _custom_field(path: Path) -> Field:
     )
 
 
-def _grant(package: Package, node: ET.Element) -> None:
+def grant(package: Package, node: ET.Element) -> None:
+    """Add what a PermissionSet grants."""
     for entry in node.findall(_SPACE + "fieldPermissions"):
         name = _text(entry, "field")
         if _flag(entry, "readable"):

@@ -36,6 +36,8 @@ def before_save(
         price_rules.before_entry(org, old, row)
     elif sobject.name == "Pricebook2":
         price_rules.before_book(old, row)
+    elif sobject.name == "PermissionSetAssignment":
+        _before_assignment(org, transaction, row)
     derive(org, sobject.name, row)
 
 
@@ -69,6 +71,20 @@ def after_save(
         price_rules.rename_entries(org, transaction, row)
     elif sobject.name == "Order" and old is not None:
         order_rules.after_order(org, transaction, old, row)
+    elif sobject.name == "PermissionSetAssignment":
+        org.assign_package(str(row["AssigneeId"]))
+
+
+def _before_assignment(org: SalesforceOrg, transaction: Transaction, row: Row) -> None:
+    """Only who may assign permission sets does it, and each once."""
+    if not transaction.person.access.has("AssignPermissionSets"):
+        raise SalesforceFault(
+            "INSUFFICIENT_ACCESS_OR_READONLY", "You may not assign permission sets"
+        )
+    pair = (row["AssigneeId"], row["PermissionSetId"])
+    for other in org.table("PermissionSetAssignment").rows.values():
+        if (other["AssigneeId"], other["PermissionSetId"]) == pair:
+            raise SalesforceFault("DUPLICATE_VALUE", "The permission set is assigned already")
 
 
 def before_delete(org: SalesforceOrg, transaction: Transaction, sobject: SObject, row: Row) -> None:

@@ -18,6 +18,7 @@ from ml_connector.sandbox.salesforce.collection_resources import CollectionResou
 from ml_connector.sandbox.salesforce.composite_resources import CompositeResources
 from ml_connector.sandbox.salesforce.faults import ManyMatches, SalesforceFault, not_found
 from ml_connector.sandbox.salesforce.limits import Limits
+from ml_connector.sandbox.salesforce.metadata_api import MetadataApi
 from ml_connector.sandbox.salesforce.oauth import OAuth
 from ml_connector.sandbox.salesforce.org import SalesforceOrg
 from ml_connector.sandbox.salesforce.query_resources import QueryResources
@@ -54,6 +55,7 @@ class RestApi:
         self._replication = Replication(org)
         self._bulk = BulkQuery(org)
         self._ingest = BulkIngest(workspace)
+        self._metadata = MetadataApi(org)
 
     def routes(self) -> list[Route]:
         """The one route behind which the org's own addressing begins."""
@@ -174,6 +176,8 @@ class RestApi:
                 return self._queries.handle(call, more, include_deleted=False)
             case ["queryAll", *more]:
                 return self._queries.handle(call, more, include_deleted=True)
+            case ["metadata", "deployRequest", *more]:
+                return self._metadata.handle(call, more)
             case ["jobs", "query", *more]:
                 return self._bulk.handle(call, more)
             case ["jobs", "ingest", *more]:

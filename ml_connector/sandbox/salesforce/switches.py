@@ -27,6 +27,7 @@ SWITCHES: dict[str, Any] = {
     "child_page_size": 2000,
     "query_cursors_per_user": 10,
     "query_locator_minutes": 15,
+    "deploy_polls": 1,
     # Where the references are not certain.
     "edit_activated_refusal": "INSUFFICIENT_ACCESS_OR_READONLY",
     "locked_row_status": 400,  # 400 | 500

@@ -12,8 +12,9 @@ from flows.reconciliation import reconcile
 from flows.sync import sync
 from ml_connector.errors import RateLimited, TransientError
 from ml_connector.exchange.systems import Systems
-from tasks import budgets as told
-from tasks.budgets import BUDGET_LOW, tell_budgets
+from tasks import connector_events as told
+from tasks.budgets import tell_budgets
+from tasks.connector_events import BUDGET_LOW
 
 if TYPE_CHECKING:
     from tests.conftest import RunningSandbox
