@@ -27,7 +27,7 @@ _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 def _pages() -> list[Path]:
     found = [path for path in ROOT.glob("*.md") if path.is_file()]
-    for folder in ("docs", "salesforce-package"):
+    for folder in ("docs", "salesforce-package", "business-central-permissions"):
         found += (ROOT / folder).rglob("*.md")
     return sorted(found)
 
@@ -91,7 +91,15 @@ def test_commands_exist(page: Path) -> None:
                 continue
             if command is None:
                 wrong.append(words)
-            elif not command.context_settings.get("ignore_unknown_options"):
+                continue
+            parts = getattr(command, "commands", None)
+            if parts is not None:
+                part = next((w for w in words.split()[1:] if not w.startswith("-")), "")
+                command = parts.get(part)
+                if command is None:
+                    wrong.append(words)
+                    continue
+            if not command.context_settings.get("ignore_unknown_options"):
                 known = {each for option in command.params for each in option.opts}
                 known |= {each for option in command.params for each in option.secondary_opts}
                 wrong += [each for each in _OPTION.findall(words) if each not in known | {"--help"}]
