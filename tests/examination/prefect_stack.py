@@ -99,12 +99,16 @@ class PrefectStack:
     # the worker
 
     def start_worker(self) -> None:
-        """Start a worker in a folder of its own."""
+        """Start a worker in a folder of its own.
+
+        Without `--limit`: Prefect 3.8's worker ends with an error when a run is retried while it
+        still counts that run's last process.
+        """
         folder = self._folder / "worker"
         folder.mkdir(exist_ok=True)
         self._worker = self._stack.start(
             "prefect-worker",
-            [*_prefect(), "worker", "start", "--pool", POOL, "--limit", "2"],
+            [*_prefect(), "worker", "start", "--pool", POOL],
             environment=self.environment,
             cwd=folder,
         )
