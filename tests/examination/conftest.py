@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import start_sandbox, stop_sandbox
-from tests.examination.examination import SANDBOX_ARGUMENTS, Examination, keep_start
+from tests.examination.examination import (
+    SANDBOX_ARGUMENTS,
+    Examination,
+    keep_start,
+    settings_for,
+)
+from tests.examination.workers import warm_up
 from tests.examination.world import World
 from tests.integration.conftest import PostgresServer, postgres_server
 
@@ -21,7 +27,10 @@ def examined_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[W
     sandbox = start_sandbox(tmp_path_factory.mktemp("examined"), *SANDBOX_ARGUMENTS)
     world = World(sandbox.line["admin_url"])
     keep_start(world)
-    yield world, sandbox.line["connection_file"]
+    file = sandbox.line["connection_file"]
+    ledger = tmp_path_factory.mktemp("warm-up") / "ledger.db"
+    warm_up(settings_for(file, f"sqlite:///{ledger}"))
+    yield world, file
     world.close()
     stop_sandbox(sandbox)
 

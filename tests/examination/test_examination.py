@@ -7,7 +7,7 @@ import pytest
 
 from tests.examination.examination import Examination
 
-SEEDS = range(1, 17)
+SEEDS = range(1, 13)
 SEEDS_WITHOUT_LEDGER = range(501, 506)
 SEEDS_ON_POSTGRESQL = range(701, 705)
 
