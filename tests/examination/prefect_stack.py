@@ -29,6 +29,7 @@ START_SECONDS = 180.0
 RUN_SECONDS = 240.0
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 POLL_SECONDS = "1"
+API_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -192,12 +193,18 @@ class PrefectStack:
         self._stack.stop()
 
     def _get(self, path: str) -> Any:
-        answer = self._http.get(path)
-        answer.raise_for_status()
-        return answer.json()
+        return self._call("GET", path)
 
     def _post(self, path: str, body: Any) -> Any:
-        answer = self._http.post(path, json=body)
+        return self._call("POST", path, body)
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the API; a busy server on SQLite answers 503, as Prefect's own client expects."""
+        for pause in API_PAUSES:
+            answer = self._http.request(method, path, json=body)
+            if answer.status_code != 503:
+                break
+            time.sleep(pause)
         answer.raise_for_status()
         return answer.json()
 
