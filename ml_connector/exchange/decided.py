@@ -25,12 +25,14 @@ from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
     Direction,
+    agreed_by,
     audit,
     audit_decision,
     enter_decision,
 )
 from ml_connector.ledger.records import Intent, Record
 from ml_connector.ledger.transaction import Transaction
+from ml_connector.wire_json import decode, encode
 
 log = logging.getLogger("ml_connector")
 
@@ -100,12 +102,30 @@ class _Step:
 def _store_page(systems: Systems, sobject: str, steps: Sequence[_Step], up_to: int) -> None:
     settled = [step.record for step in steps if isinstance(step.decision, Link | Unchanged)]
     with systems.ledger.transaction() as tx:
+        answered = _answered(systems, settled)
+        older = _rebased({step.record.key: step.record for step in steps}, answered)
         for step in steps:
             _store(tx, systems, step)
-        for intent in _answered(systems, settled):
+        for intent in answered:
             tx.close_intent(intent.id, "adopted", bc_id=intent.bc_id)
-        keys = [step.record.key for step in steps]
+        keys = [step.record.key for step in steps if step.record.key not in older]
         tx.finish_changes("salesforce", sobject, keys, up_to_id=up_to)
+
+
+def _rebased(records: Mapping[str, Record], answered: Sequence[Intent]) -> set[str]:
+    """Let records agree on what another worker's creation really wrote, were they edited since.
+
+    Returns the keys of those: their change stays in the inbox, so that the edit is carried over.
+    """
+    older: set[str] = set()
+    for intent in answered:
+        record, written = records[intent.key], agreed_by(intent)
+        if intent.operation != "create" or written is None or record.sent is None:
+            continue
+        if written != decode(encode(record.sent)):
+            record.sent = written
+            older.add(record.key)
+    return older
 
 
 def _answered(systems: Systems, records: Sequence[Record]) -> list[Intent]:

@@ -65,6 +65,26 @@ def test_an_order_that_was_edited_in_bc_is_linked_by_its_external_id(without_led
     assert len(without_ledger.orders_by_reference()[order["OrderNumber"]]) == 1
 
 
+def test_edits_after_linking_again_are_carried_over(without_ledger: Any) -> None:
+    """What was linked again agrees with what both sides had then; a later edit is an edit."""
+    contact = next(row for row in without_ledger.salesforce("Contact") if row["BC_Contact_Id__c"])
+    account = without_ledger.salesforce("Account", Id=contact["AccountId"])[0]
+    without_ledger.sync()
+    without_ledger.act(
+        "salesforce", "edit", sobject="Contact", record=contact["Id"], fields={"Title": "Buyer"}
+    )
+    without_ledger.act(
+        "salesforce", "edit", sobject="Account", record=account["Id"], fields={"Phone": "5550199"}
+    )
+
+    without_ledger.sync()
+
+    (person,) = without_ledger.business_central("contacts", id=contact["BC_Contact_Id__c"])
+    (customer,) = without_ledger.business_central("customers", id=account["BC_Customer_Id__c"])
+    assert person["jobTitle"] == "Buyer"
+    assert customer["phoneNumber"] == "5550199"
+
+
 def test_an_edit_of_an_invoiced_order_is_not_taken_for_agreed(without_ledger: Any) -> None:
     """Invoiced and gone in BC, other lines in Salesforce, nothing remembered: a person decides."""
     order = next(row for row in without_ledger.salesforce("Order") if row.get("BC_Order_Id__c"))

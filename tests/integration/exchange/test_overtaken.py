@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Exclude, Park
+from ml_connector.domain.decision import Exclude, Link, Park
 from ml_connector.domain.identifiers import Kind, State
 from ml_connector.exchange import orders, show, status
 from ml_connector.exchange.collect import due_keys, poll_salesforce, unanswered
@@ -175,3 +175,30 @@ def test_a_write_without_known_end_is_due_whatever_was_decided_since(
     overtake(systems, key)
 
     assert key in due_keys(systems, "Order", Kind.ORDER)
+
+
+def test_an_edit_behind_another_workers_creation_is_not_taken_for_agreed(systems: Systems) -> None:
+    """It created the record a moment ago with what it read then; we link it, reading a later edit.
+
+    Both sides agree on what was created, and the edit stays in the inbox to be carried over.
+    """
+    change(systems, KEY)
+    up_to = systems.ledger.last_change_id()
+    record = fresh_record(systems, Kind.CONTACT, KEY)
+    with claimed(systems, Kind.CONTACT, [KEY]) as claims, systems.ledger.transaction() as tx:
+        payload = {"jobTitle": "Buyer", "_agreed": {"jobTitle": "Buyer"}}
+        intent = tx.open_intent(
+            Kind.CONTACT, KEY, "create", "C1", payload, "", systems.run, claims.fence(KEY)
+        )
+        tx.mark_sent(intent.id, systems.clock.now())
+    link = Link("0b0b0b0b-0000-0000-0000-000000000001", "C1", "", "number", {}, {})
+
+    store_decided(
+        systems, "Order", [Decided(record, link, sent={"jobTitle": "Head of buying"})], up_to
+    )
+
+    stored = systems.ledger.record(Kind.CONTACT, KEY)
+    assert stored is not None
+    assert stored.sent == {"jobTitle": "Buyer"}
+    assert systems.ledger.pending_ids("salesforce", "Order") == [KEY]
+    assert systems.ledger.intents(Kind.CONTACT, [KEY]) == {}
