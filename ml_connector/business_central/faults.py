@@ -128,7 +128,7 @@ def error_class(status: int, code: str, *, is_write: bool = False) -> type[Conne
         return OutcomeUnknown
     if status in DECIDING_STATUSES:
         return DECIDING_STATUSES[status]
-    if code == "Internal_ServerError" and status == 400:
+    if _is_missing_permission(status, code):
         return RecordRejected if is_write else ConfigurationError
     if code in CODES:
         return CODES[code]
@@ -138,6 +138,11 @@ def error_class(status: int, code: str, *, is_write: bool = False) -> type[Conne
     if status in STATUSES:
         return STATUSES[status]
     return TransientError if status >= 500 else RecordRejected
+
+
+def _is_missing_permission(status: int, code: str) -> bool:
+    """Tell whether BC refused for lack of a permission; trouble of its own has another status."""
+    return status == 400 and code == "Internal_ServerError"
 
 
 def _says_nothing_about_a_write(status: int, code: str) -> bool:
@@ -204,9 +209,10 @@ def error_from(
     remedy = REMEDIES.get(refusal.code, "")
     if kind is OutcomeUnknown:
         code = ""
+    elif _is_missing_permission(refusal.status, refusal.code):
+        code, remedy = "missing_permission", REMEDIES["missing_permission"]
     elif kind is ConfigurationError and not remedy:
         remedy = REMEDIES["redirected" if refusal.status < 400 else "missing_permission"]
-        code = "missing_permission" if refusal.code == "Internal_ServerError" else code
     elif kind is AuthenticationError:
         remedy = REMEDIES["Authentication_InvalidCredentials"]
     said = redacted(refusal.message, secrets)

@@ -47,6 +47,7 @@ class Cause(StrEnum):
     DRAFT_DOES_NOT_FIT = "draft_does_not_fit"
     POSTING_REFUSED = "posting_refused"
     REJECTED_BY_BC = "rejected_by_bc"
+    MISSING_PERMISSION = "missing_permission"
     REJECTED_BY_SALESFORCE = "rejected_by_salesforce"
     CONCURRENT_EDIT = "concurrent_edit"
     UNREADABLE_ANSWER = "unreadable_answer"
@@ -103,6 +104,7 @@ CATALOGUE: dict[Cause, CauseEntry] = {
     Cause.DRAFT_DOES_NOT_FIT: CauseEntry(_F, "Correct or delete the draft invoice in BC; its lines do not fit what the order has left."),
     Cause.POSTING_REFUSED: CauseEntry(_F, "Cure what BC names, then the next run posts the invoice."),
     Cause.REJECTED_BY_BC: CauseEntry(_F, "Cure what BC names; the next run tries again."),
+    Cause.MISSING_PERMISSION: CauseEntry(_I, "Give the app the permission sets it lacks in BC, on page Microsoft Entra Applications; the next run tries again."),
     Cause.REJECTED_BY_SALESFORCE: CauseEntry(_I, "Cure what Salesforce names; the next run tries again."),
     Cause.CONCURRENT_EDIT: CauseEntry(_F, "Somebody edits the record at the same time; the next run tries again."),
     Cause.UNREADABLE_ANSWER: CauseEntry(_I, "The answer was cut or no JSON; the next run tries again. If it stays, check proxies between here and the vendor."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,11 @@ from ml_connector.business_central.models import (
 )
 from ml_connector.domain.identifiers import folded, same_id
 from ml_connector.domain.money import ZERO
+from ml_connector.errors import ConfigurationError
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Document, Record
+
+log = logging.getLogger("ml_connector")
 
 _POSTED_STATUSES = frozenset({"Paid", "Canceled", "Corrective"})
 _DRAFT_STATUSES = frozenset({"Draft", "In Review", ""})
@@ -163,24 +167,66 @@ def _add_evidence(
             else:
                 doubtful[folded(invoice.number)].append((chain, invoice))
     posted_numbers = posted_invoice_numbers(systems, doubtful)
-    for number in posted_numbers:
-        for chain, invoice in doubtful[number]:
-            chain.posted.add(invoice.id)
+    for number, candidates in doubtful.items():
+        for chain, invoice in candidates:
+            if number in posted_numbers or (
+                _came_of_posting(chain, invoice) and not _general_ledger_tells(systems)
+            ):
+                chain.posted.add(invoice.id)
+
+
+def _came_of_posting(chain: Chain, invoice: SalesInvoice) -> bool:
+    """Tell whether an invoice of an order was most likely made by posting that order.
+
+    The order is gone, as after its last invoice, or counts invoiced quantities.
+    """
+    if not (invoice.order_id or invoice.order_number):
+        return False
+    return chain.order is None or any(line.invoiced_quantity > 0 for line in chain.order.lines)
+
+
+def _general_ledger_tells(systems: Systems) -> bool:
+    """Tell whether the general ledger can prove postings: the app may read it, and it has some."""
+
+    def read() -> bool:
+        try:
+            rows = systems.business_central.rows(
+                "generalLedgerEntries",
+                filter="documentType eq 'Invoice'",
+                select=("id", "documentNumber", "documentType"),
+                page_size=1,
+            )
+            return next(rows, None) is not None
+        except ConfigurationError as fault:
+            if not fault.status:
+                raise
+            log.warning(
+                "%s An open invoice counts as posted when its order is gone or invoiced in part.",
+                fault.message,
+            )
+            return False
+
+    return systems.remembered.get("general_ledger_tells", read)
 
 
 def posted_invoice_numbers(systems: Systems, numbers: Iterable[str]) -> set[str]:
-    """Return which numbers have a G/L entry of type Invoice: proof that they are posted."""
-    found: set[str] = set()
-    for row in systems.business_central.find_by(
+    """Return which numbers have a G/L entry of type Invoice: proof that they are posted.
+
+    None where the app cannot read the general ledger.
+    """
+    rows = systems.business_central.find_by(
         "generalLedgerEntries",
         "documentNumber",
         sorted(numbers),
         select=("id", "documentNumber", "documentType"),
-    ):
-        entry = parse(GeneralLedgerEntry, row)
-        if entry.document_type == "Invoice":
-            found.add(folded(entry.document_number))
-    return found
+    )
+    try:
+        entries = [parse(GeneralLedgerEntry, row) for row in rows]
+    except ConfigurationError as fault:
+        if not fault.status:
+            raise
+        return set()
+    return {folded(entry.document_number) for entry in entries if entry.document_type == "Invoice"}
 
 
 def documents_of(key: str, chain: Chain) -> list[Document]:

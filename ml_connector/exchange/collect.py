@@ -289,6 +289,9 @@ def poll_bc(
     return rows, confirm
 
 
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
 def poll_partners(systems: Systems, entity_set: str, sobject: str, kind: Kind) -> None:
     """Put the records of *kind* into the inbox whose BC partner changed since it was last read."""
     rows, confirm = poll_bc(systems, entity_set, ("id", "number", "lastModifiedDateTime"))
@@ -304,7 +307,7 @@ def poll_partners(systems: Systems, entity_set: str, sobject: str, kind: Kind) -
 
 
 def _newest_stamp(systems: Systems, entity_set: str) -> datetime:
-    """Return the newest lastModifiedDateTime of a BC set; long ago when it is empty."""
+    """Return the newest lastModifiedDateTime of a BC set; long ago when it has none."""
     newest = next(
         systems.business_central.rows(
             entity_set,
@@ -314,11 +317,9 @@ def _newest_stamp(systems: Systems, entity_set: str) -> datetime:
         ),
         None,
     )
-    return (
-        parse_instant(newest["lastModifiedDateTime"])
-        if newest
-        else datetime(2000, 1, 1, tzinfo=UTC)
-    )
+    if newest is None:
+        return _LONG_AGO
+    return max(parse_instant(newest["lastModifiedDateTime"]), _LONG_AGO)
 
 
 def same_value(left: Any, right: Any) -> bool:

@@ -11,7 +11,7 @@ from ml_connector.business_central.faults import not_read_back
 from ml_connector.business_central.models import SalesInvoice, parse
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Park
-from ml_connector.domain.identifiers import Kind, State, folded, same_id
+from ml_connector.domain.identifiers import Kind, State, folded
 from ml_connector.errors import (
     ConcurrentEdit,
     RecordNotFound,
@@ -37,7 +37,7 @@ from ml_connector.exchange.write_protocol import (
     store_decision,
     write_once,
 )
-from ml_connector.invoices.planning import NotOurs, Post, plan_draft
+from ml_connector.invoices.planning import LinkedOrder, NotOurs, Post, belongs, plan_draft
 from ml_connector.ledger.records import Intent, Record
 
 log = logging.getLogger("ml_connector")
@@ -178,10 +178,16 @@ def _orders_of(systems: Systems, drafts: Sequence[SalesInvoice]) -> dict[str, Re
         candidates += by_number.get(folded(draft.order_number), [])
         candidates += by_reference.get(folded(draft.external_document_number), [])
         for order in candidates:
-            if order.bc_id and same_id(draft.customer_id, str(order.facts.get("customer_id", ""))):
+            in_ledger = draft.id in known and known[draft.id].order_key == order.key
+            if order.bc_id and belongs(draft, _link_of(order), in_ledger=in_ledger):
                 found[draft.id] = order
                 break
     return found
+
+
+def _link_of(order: Record) -> LinkedOrder:
+    customer = str(order.facts.get("customer_id", ""))
+    return LinkedOrder(order.bc_id, order.bc_number, order.reference, customer)
 
 
 def post_invoices(systems: Systems, plans: Sequence[Planned]) -> list[Outcome]:

@@ -13,6 +13,7 @@ from ml_connector.configuration.fields import incoming, shown_from
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Park
 from ml_connector.domain.identifiers import Kind, State, folded
+from ml_connector.errors import ConfigurationError
 from ml_connector.exchange.again import again_when_stale
 from ml_connector.exchange.chains import Chain, documents_of, read_chains
 from ml_connector.exchange.collect import (
@@ -327,11 +328,20 @@ def _derive_all_accounts(systems: Systems) -> int:
 
 
 def _financial_rows(systems: Systems) -> Iterator[dict[str, Any]]:
+    """Yield what customers owe; where there is no flat set of it, through the customers."""
     if not systems.policy.status.accounts:
-        return iter(())
-    return systems.business_central.rows(
-        "customerFinancialDetails", select=("id", "number", "balance", "overdueAmount")
-    )
+        return
+    bc = systems.business_central
+    try:
+        yield from bc.rows(
+            "customerFinancialDetails", select=("id", "number", "balance", "overdueAmount")
+        )
+    except ConfigurationError as fault:
+        if fault.code != "unknown_entity_set":
+            raise
+        for row in bc.rows("customers", select=("id",), expand="customerFinancialDetail"):
+            if row.get("customerFinancialDetail"):
+                yield {**row["customerFinancialDetail"], "id": row["id"]}
 
 
 def _derive_accounts(

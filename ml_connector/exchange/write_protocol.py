@@ -563,7 +563,7 @@ def _rejected(
         record,
         decision
         or Park(
-            write.refusal,
+            Cause.MISSING_PERMISSION if fault.code == "missing_permission" else write.refusal,
             f"{label(record)}: Business Central refused it: {fault.message} ({fault.code})",
         ),
     )

@@ -25,8 +25,6 @@ from ml_connector.invoices.policy import InvoicesPolicy
 class LinkedOrder:
     """The link between an Order and its sales order, as far as drafts are matched by it."""
 
-    salesforce_id: str
-    number: str
     bc_id: str
     bc_number: str
     reference: str
@@ -57,9 +55,9 @@ def belongs(draft: SalesInvoice, order: LinkedOrder, *, in_ledger: bool = False)
     """Return the rule by which *draft* belongs to *order*, "" when it does not.
 
     The customer must be equal; then the ledger's link, the order's id, its number or its reference
-    decides, in this order.
+    decides, in this order: a draft that carries the id of another order is that one's.
     """
-    if draft.status != "Draft" or not same_id(draft.customer_id, order.customer_id):
+    if not same_id(draft.customer_id, order.customer_id):
         return ""
     if in_ledger:
         return "ledger"

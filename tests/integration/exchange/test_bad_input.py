@@ -275,6 +275,21 @@ def test_what_bc_refuses_is_told_on_the_order(settled: Any) -> None:
     assert "Posting Group" in shown["BC_Sync_Message__c"]
 
 
+def test_a_permission_the_app_lacks_is_for_it_to_give(settled: Any) -> None:
+    """BC tells it with 400 like any refusal; nobody in sales or finance could cure it."""
+    refusal = {"status": 400, "code": "Internal_ServerError", "times": 1}
+    settled.fault("business-central", method="POST", path="salesOrders", **refusal)
+    order = new_order(settled, settled_customer(settled))
+
+    settled.sync()
+
+    row = listed(settled, order, "order")
+    assert (row["state"], row["cause"], row["owner"]) == ("parked", "missing_permission", "it")
+    assert "Microsoft Entra Applications" in row["remedy"]
+    settled.sync()
+    assert len(bc_orders(settled, order)) == 1
+
+
 def test_an_order_in_a_currency_bc_lacks_is_parked(settled: Any) -> None:
     """The currency is named; finance adds it, and the order goes through."""
     settled.act("business-central", "delete", entity="currencies", record="JPY")

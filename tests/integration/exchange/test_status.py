@@ -166,3 +166,48 @@ def test_an_invoice_past_due_shows_as_overdue(handed_over: Any) -> None:
     handed_over.sync()
 
     assert shown(handed_over, order)["BC_Payment_Status__c"] == "Overdue"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 404, "code": "BadRequest_NotFound"},
+        {"status": 400, "code": "Internal_ServerError"},
+        {"status": 200, "body_text": '{"value": []}', "content_type": "application/json"},
+    ],
+)
+def test_postings_show_where_the_general_ledger_cannot_tell(
+    handed_over: Any, answer: dict[str, Any]
+) -> None:
+    """Not offered, not allowed or empty: the order tells; a released draft is still no invoice."""
+    posted, drafted = some_orders(handed_over, 2)
+    rule = {"method": "GET", "path": "generalLedgerEntries", "times": None, **answer}
+    handed_over.fault("business-central", **rule)
+    handed_over.act("business-central", "ship_and_invoice", order=posted["BC_Order_Number__c"])
+    handed_over.act("business-central", "draft_invoice", order=drafted["BC_Order_Number__c"])
+    (draft,) = handed_over.business_central(
+        "salesInvoices", orderNumber=drafted["BC_Order_Number__c"]
+    )
+    handed_over.act("business-central", "release_invoice", invoice=draft["number"])
+
+    handed_over.sync()
+
+    assert shown(handed_over, posted)["BC_Order_Status__c"] == "Invoiced"
+    assert shown(handed_over, posted)["BC_Payment_Status__c"] in ("Open", "Overdue")
+    assert shown(handed_over, drafted)["BC_Payment_Status__c"] == "Not Invoiced"
+    assert handed_over.sync().counts["written"] == 0
+
+
+def test_balances_show_where_there_is_no_flat_set_of_them(handed_over: Any) -> None:
+    """They are read through the customers then."""
+    (order,) = some_orders(handed_over, 1)
+    path = "customerFinancialDetails$"
+    fault = {"path": path, "status": 404, "code": "BadRequest_NotFound", "times": None}
+    handed_over.fault("business-central", method="GET", **fault)
+    handed_over.act("business-central", "ship_and_invoice", order=order["BC_Order_Number__c"])
+
+    handed_over.sync()
+
+    (invoice,) = handed_over.business_central("salesInvoices")
+    (account,) = handed_over.salesforce("Account", Id=order["AccountId"])
+    assert money(account["BC_Balance__c"]) == money(invoice["totalAmountIncludingTax"])

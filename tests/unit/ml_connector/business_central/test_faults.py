@@ -101,6 +101,18 @@ def test_a_missing_permission_stops_a_read() -> None:
     assert "permission sets" in error.remedy
 
 
+def test_a_missing_permission_of_a_write_is_named() -> None:
+    """It is refused for that record, with the code and the remedy of the read."""
+    body = b'{"error":{"code":"Internal_ServerError","message":"Sorry"}}'
+    refusal = faults.refusal_of_body(400, {}, body)
+
+    error = faults.error_from(refusal, operation="POST items", is_write=True)
+
+    assert type(error) is RecordRejected
+    assert error.code == "missing_permission"
+    assert "permission sets" in error.remedy
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_a_wrong_address(status: int) -> None:
     """Following it could turn a write into a read."""
