@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows.change_hand_over import hand_over_changes
 from flows.connection_name import ConnectionName
 from ml_connector.changes.subscription_keeping import Report
 from tasks.batches import Scope
+from tasks.changes import find_due
 from tasks.open_systems import open_systems
 from tasks.subscriptions import (
     Keeping,
@@ -23,8 +25,8 @@ async def renew_subscriptions(connection: ConnectionName) -> Report:
 
     Creates what is missing, renews what is there for another three days, removes what is ours and
     not wanted any more, and never touches others'. What vanished is made anew, and what it may have
-    missed is read again. The receiver has to be up: Business Central asks it in each step. Without
-    a notification_url in the connection everything is polled.
+    missed is read again at once. The receiver has to be up: Business Central asks it in each step.
+    Without a notification_url in the connection everything is polled.
 
     Args:
         connection: Name of the connection, as saved by ml-connector connect.
@@ -36,4 +38,6 @@ async def renew_subscriptions(connection: ConnectionName) -> Report:
             report.done.append(await keep_subscription(Keeping(scope, step)))
         await confirm_notifications(scope, report)
         await publish_subscriptions(connection, report)
+        if report.has_gaps:
+            await hand_over_changes(connection, await find_due(scope))
         return report

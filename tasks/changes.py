@@ -19,7 +19,7 @@ from ml_connector.changes.feed_alarm import turned
 from ml_connector.changes.feed_lease import TRY_SECONDS, FeedLease
 from ml_connector.changes.hand_over import Due
 from ml_connector.changes.listener import Listener
-from ml_connector.changes.poll_feed import poll_entity
+from ml_connector.changes.poll_feed import poll_entity, poll_masters
 from ml_connector.exchange.feed_report import feeds
 from ml_connector.exchange.systems import Systems
 from tasks.batches import PhaseResult, Scope
@@ -93,6 +93,12 @@ async def find_changed_orders(scope: Scope) -> list[str]:
 async def poll_changes_of(scope: Scope, entity: str) -> int:
     """Store what changed in one object since its last poll; return how many changes were new."""
     return await scope.run(lambda systems: poll_entity(systems, entity))
+
+
+@task(name="poll-business-central", task_run_name="poll items and contacts", **EFFECT)
+async def poll_masters_of_bc(scope: Scope) -> int:
+    """Store which products and contacts BC's changes concern; return how many."""
+    return await scope.run(poll_masters)
 
 
 @task(name="find-due-work", task_run_name="find what is due", **EFFECT)

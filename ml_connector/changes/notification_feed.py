@@ -13,7 +13,7 @@ from typing import Any
 
 from ml_connector.domain.identifiers import Kind
 from ml_connector.exchange import status
-from ml_connector.exchange.collect import mark_changed, mark_versions, row_stamp
+from ml_connector.exchange.collect import concerned, mark_changed, mark_versions, row_stamp
 from ml_connector.exchange.notified import LEDGER_ENTRIES, NOTIFIED_SETS, SYSTEM, WHOLE
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record, StoredChange
@@ -165,17 +165,20 @@ def _stamps(systems: Systems, entity_set: str, ids: Iterable[str]) -> dict[str, 
 
 
 def _read_items(systems: Systems, told: _Told, news: _News) -> None:
+    central = systems.business_central
+    select = ("id", "number", "lastModifiedDateTime")
     if not told.is_whole and told.since is None:
+        rows = list(central.find_by("items", "id", told.ids, quote=False, select=select))
         records = systems.ledger.records_by_bc_id(Kind.ITEM, told.ids)
-        news.products |= _moved(records, _stamps(systems, "items", records))
-        return
-    stamps = {
-        str(row["id"]).lower(): row_stamp(row)
-        for row in systems.business_central.rows("items", select=("id", "lastModifiedDateTime"))
-    }
-    for page in systems.ledger.iterate(kind=Kind.ITEM, linked=True):
-        linked = {record.bc_id.lower(): [record] for record in page}
-        news.products |= _moved(linked, stamps)
+        there = {str(row["id"]).lower() for row in rows}
+        gone = {bc_id: linked for bc_id, linked in records.items() if bc_id not in there}
+        news.products |= _moved(gone, {})
+    else:
+        rows = list(central.rows("items", select=select))
+        stamps = {str(row["id"]).lower(): row_stamp(row) for row in rows}
+        for page in systems.ledger.iterate(kind=Kind.ITEM, linked=True):
+            news.products |= _moved({record.bc_id.lower(): [record] for record in page}, stamps)
+    news.products |= set(concerned(systems, Kind.ITEM, rows))
 
 
 def _read_documents(

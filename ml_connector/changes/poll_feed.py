@@ -12,9 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ml_connector.changes.feed_names import SALESFORCE, poll_feed
+from ml_connector.configuration.fields import shown_from
 from ml_connector.domain.identifiers import Kind, eighteen
 from ml_connector.errors import FeedError
-from ml_connector.exchange.collect import content_digest, mark_changed, parse_instant
+from ml_connector.exchange.collect import (
+    content_digest,
+    mark_changed,
+    parse_instant,
+    poll_partners,
+)
 from ml_connector.exchange.reading import SOBJECTS, fields_of
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Checkpoint, NewChange, Record
@@ -72,6 +78,17 @@ def poll_entity(systems: Systems, entity: str) -> int:
     if found or deleted or updated:
         log.info("poll of %s: %d changes stored", entity, found + deleted + updated)
     return found + deleted + updated
+
+
+def poll_masters(systems: Systems) -> int:
+    """Store which products and contacts BC's changed items and contacts concern; returns how many.
+
+    Contacts are read only where Salesforce shows something of them. Cost: a query for each set.
+    """
+    found = poll_partners(systems, "items", "Product2", Kind.ITEM)
+    if shown_from(systems.policy.fields, "contacts"):
+        found += poll_partners(systems, "contacts", "Contact", Kind.CONTACT)
+    return found
 
 
 class _Cursor:

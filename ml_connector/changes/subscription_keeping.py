@@ -102,6 +102,11 @@ class Report:
         return [each.entity_set for each in self.done if each.ending is ending]
 
     @property
+    def has_gaps(self) -> bool:
+        """Whether something may have gone untold and has to be read again."""
+        return any(each.gap_since and each.ending is not Ending.REFUSED for each in self.done)
+
+    @property
     def is_complete(self) -> bool:
         """Whether every wanted subscription stands."""
         return not self.sets(Ending.REFUSED)

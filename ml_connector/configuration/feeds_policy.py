@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 MOST_ENTITIES = 5
 """Objects an org may select for change events without an add-on."""
@@ -21,3 +21,10 @@ class FeedsPolicy(BaseModel):
     """Lag of a feed after which it counts as silent and an event is sent."""
     flips_per_hour: int = Field(default=4, ge=0, le=1000)
     """Times a field of a pair may go back and forth within an hour before it parks; 0: any."""
+
+    @field_validator("entities")
+    @classmethod
+    def _each_once(cls, entities: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(entities)) < len(entities):
+            raise ValueError("each object may be named once")
+        return entities

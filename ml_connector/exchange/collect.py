@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from ml_connector.domain.identifiers import Kind, State, eighteen
+from ml_connector.domain.identifiers import Kind, State, eighteen, folded
 from ml_connector.errors import FeedError
 from ml_connector.exchange.again import again_when_stale
 from ml_connector.exchange.systems import Systems
@@ -292,9 +292,21 @@ def poll_bc(
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def poll_partners(systems: Systems, entity_set: str, sobject: str, kind: Kind) -> None:
-    """Put the records of *kind* into the inbox whose BC partner changed since it was last read."""
+def poll_partners(systems: Systems, entity_set: str, sobject: str, kind: Kind) -> int:
+    """Put the records of *kind* into the inbox that BC's changed rows concern; returns how many."""
     rows, confirm = poll_bc(systems, entity_set, ("id", "number", "lastModifiedDateTime"))
+    keys = concerned(systems, kind, rows)
+    mark_changed(systems, sobject, keys, entity_set)
+    confirm()
+    return len(keys)
+
+
+def concerned(systems: Systems, kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the records of *kind* that BC's *rows* have news for.
+
+    They are linked to a row that changed since it was last read, or stuck and named by the number
+    of a row that nothing is linked to.
+    """
     linked = systems.ledger.records_by_bc_id(kind, [str(row["id"]).lower() for row in rows])
     moved = [
         record.key
@@ -302,8 +314,16 @@ def poll_partners(systems: Systems, entity_set: str, sobject: str, kind: Kind) -
         for record in linked.get(str(row["id"]).lower(), ())
         if record.bc_stamp != row_stamp(row)
     ]
-    mark_changed(systems, sobject, moved, entity_set)
-    confirm()
+    numbers = {folded(row["number"]) for row in rows if str(row["id"]).lower() not in linked}
+    if not numbers:
+        return moved
+    stuck = [
+        record.key
+        for page in systems.ledger.iterate(kind=kind, states=(State.WAITING, State.PARKED))
+        for record in page
+        if folded(record.salesforce_number) in numbers
+    ]
+    return [*moved, *stuck]
 
 
 def _newest_stamp(systems: Systems, entity_set: str) -> datetime:

@@ -30,6 +30,8 @@ def feeds(systems: Systems) -> list[dict[str, Any]]:
     listened = systems.ledger.lease_held_until(_STREAM_OWNER) is not None
     rows = []
     for checkpoint in systems.ledger.checkpoints():
+        if _is_left(systems, checkpoint.feed):
+            continue
         confirmed = _confirmed_at(systems, checkpoint)
         lag = max(timedelta(), now - confirmed)
         row: dict[str, Any] = {
@@ -44,6 +46,13 @@ def feeds(systems: Systems) -> list[dict[str, Any]]:
             row["state"] = "silent" if lag > _NOTIFICATIONS_SILENT else "live"
         rows.append(row)
     return rows
+
+
+def _is_left(systems: Systems, feed: str) -> bool:
+    """Tell whether *feed* is of an object the policy does not listen to any more."""
+    system, _, rest = feed.partition("/")
+    entity, _, kind = rest.partition("/")
+    return system == "salesforce" and bool(kind) and entity not in systems.policy.feeds.entities
 
 
 def _confirmed_at(systems: Systems, checkpoint: Checkpoint) -> datetime:

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from ml_connector.changes.feed_lease import FeedLease
 from ml_connector.changes.hand_over import due, hand_over
 from ml_connector.changes.listener import Listener
-from ml_connector.changes.poll_feed import poll_entity
+from ml_connector.changes.poll_feed import poll_entity, poll_masters
 from ml_connector.changes.subscription_keeping import keep_subscriptions
 from ml_connector.configuration.settings import ConnectionSettings
 from ml_connector.domain.clock import SystemClock
@@ -62,6 +62,7 @@ class BothFeeds:
         """Do what the scheduled poll does, and deal with what it found."""
         for entity in self.systems.policy.feeds.entities:
             poll_entity(self.systems, entity)
+        poll_masters(self.systems)
         status.collect_affected_orders(self.systems)
         status.account_status(self.systems)
         show(self.systems, Kind.CUSTOMER)

@@ -15,6 +15,7 @@ from ml_connector.exchange.replay import Selection, replay
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
 from tests.integration.exchange.conftest import Connected
+from tests.integration.exchange.test_edits import edit_line, handed_over
 from tests.integration.feeds.both_feeds import ClockAhead
 
 LIMIT = 4
@@ -188,3 +189,23 @@ def test_the_policy_may_bear_any_number(pair: Pair) -> None:
 
         assert unbound.record().cause == ""
         assert unbound.phone() == OTHER
+
+
+def test_an_order_that_flips_is_parked_as_well(connected: Connected) -> None:
+    """A quantity that goes back and forth after the hand-over stops at the limit."""
+    order = handed_over(connected)
+    with Systems.open(connected.settings) as systems:
+        for number in range(LIMIT + 3):
+            edit_line(connected, order, Quantity=21 if number % 2 else 22)
+            mark_changed(systems, "Order", [order["Id"]], "test")
+            hand_over(systems)
+        record = systems.ledger.record(Kind.ORDER, order["Id"])
+        writes = [
+            entry
+            for entry in systems.ledger.audit_entries(Kind.ORDER, order["Id"])
+            if entry.direction == "to_business_central" and entry.action == "update"
+        ]
+
+    assert record is not None
+    assert record.cause == "flipping"
+    assert len(writes) == LIMIT + 2

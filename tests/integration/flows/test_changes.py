@@ -13,6 +13,7 @@ from prefect import get_client
 from ml_connector.changes.feed_lease import FeedLease
 from ml_connector.cli.listen import listen_to, poll_connection
 from ml_connector.configuration.connection_file import load_connection_file
+from ml_connector.domain.identifiers import Kind, State
 from ml_connector.exchange.sync import run_sync
 from ml_connector.exchange.systems import Systems
 
@@ -53,7 +54,7 @@ def new_order(sandbox: RunningSandbox) -> str:
 
 def shown(sandbox: RunningSandbox, order_id: str) -> Any:
     """Return the BC number an Order shows."""
-    return next(row for row in orders(sandbox) if row["Id"] == order_id)["BC_Order_Number__c"]
+    return next(row for row in orders(sandbox) if row["Id"] == order_id).get("BC_Order_Number__c")
 
 
 def test_an_order_goes_through_while_the_flow_listens(
@@ -144,3 +145,28 @@ def test_a_feed_that_goes_dark_is_told_once_and_again_when_it_is_back(
     assert silent["payload"]["lag_seconds"] >= 3600
     assert silent["related"][0]["prefect.resource.id"] == f"ml-connector.feed.{connection}.{feed}"
     assert recovered["event"] == "ml-connector.feed.recovered"
+
+
+def test_a_new_item_releases_what_waits_for_it_by_the_poll(
+    connection: str, connection_file: Path, running_sandbox: RunningSandbox
+) -> None:
+    """Finance makes the item that an order lacks: the poll, without any sync, takes it through."""
+    settings = load_connection_file(connection_file).settings
+    run_sync(settings)
+    asyncio.run(poll_connection(connection))
+    with Systems.open(settings) as systems:
+        (waiting, lacks) = next(
+            (record.key, record.waits_for[0]["salesforce_id"])
+            for page in systems.ledger.iterate(kind=Kind.ORDER, states=(State.WAITING,))
+            for record in page
+            if len(record.waits_for) == 1 and record.waits_for[0]["kind"] == "item"
+        )
+    products = running_sandbox.admin.get("/salesforce/records/Product2").json()
+    code = next(row for row in products if row["Id"] == lacks)["ProductCode"]
+    body = {"act": "create_item", "number": code, "displayName": code}
+    answer = running_sandbox.admin.post("/business-central/act", json=body)
+    assert answer.status_code == 200, answer.text
+    assert not shown(running_sandbox, waiting)
+    asyncio.run(poll_connection(connection))
+
+    assert shown(running_sandbox, waiting)

@@ -235,6 +235,18 @@ def test_the_ledger_may_be_postgresql_with_its_address_in_the_environment(load: 
             20,
             "must be a list",
         ),
+        (
+            "[policy.orders]",
+            '[policy.feeds]\nentities = ["Order", "Order"]\n[policy.orders]',
+            20,
+            "each object may be named once",
+        ),
+        (
+            "[policy.orders]",
+            "[policy.feeds]\nflips_per_hour = -1\n[policy.orders]",
+            20,
+            "must be at least 0",
+        ),
         ("Account.Region__c", "Acount.Region__c", 22, 'did you mean "Account"?'),
         ("Account.Region__c", "Region__c", 22, "must be an object and a field"),
         ("Account.Region__c", "Account.BC_Balance__c", 22, "written by the connector itself"),
