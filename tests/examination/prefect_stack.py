@@ -21,7 +21,7 @@ from ml_connector.cli.local_stack import (
     free_port,
     wait_until_healthy,
 )
-from ml_connector.cli.prefect_environment import QUIET, server_settings
+from ml_connector.cli.prefect_environment import CLIENT, server_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 POOL = "ml-connector"
@@ -52,7 +52,7 @@ class PrefectStack:
         api = f"http://127.0.0.1:{port}/api"
         self.environment = bare_environment(
             {
-                **QUIET,
+                **CLIENT,
                 **server_settings(home),
                 "PREFECT_HOME": str(home),
                 "PREFECT_API_URL": api,
