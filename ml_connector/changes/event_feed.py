@@ -58,6 +58,9 @@ class FeedState(StrEnum):
     ENDED = "ended"
 
 
+_NOTE_AGAIN = timedelta(minutes=1)
+"""How often a stream that speaks is noted as heard: events may be old, the stream is not silent."""
+
 Need = Callable[[str, datetime | None, str], None]
 """Called with entity, from when at the latest (None: from where the poll was), and why."""
 
@@ -93,6 +96,8 @@ class EventFeed:
         self._is_heard = False
         self._failures = 0
         self._refused_sessions = 0
+        self._standing: dict[str, str] = {}
+        self._noted_at = LONG_AGO
         self.state = FeedState.CONNECTING
         self.failure: Exception | None = None
         """What nobody expected to end the feed; None while it runs as it should."""
@@ -209,11 +214,14 @@ class EventFeed:
                 holes.append((_hole(decoded), decoded.change_type))
             elif not self._own.made(decoded):
                 changes += self._changes(decoded, event)
-        confirmed = newest or self._systems.clock.now()
+        now = self._systems.clock.now()
         with self._systems.ledger.transaction() as tx:
             self._lease.check(tx)
             tx.add_changes(changes)
-            tx.move_checkpoint(self._feed, position.hex(), confirmed)
+            tx.move_checkpoint(self._feed, position.hex(), newest or now)
+            if now - self._noted_at >= _NOTE_AGAIN:
+                self._noted_at = now
+                tx.remember(state_of(self._feed), {**self._standing, "heard_at": now.isoformat()})
             for hole, reason in holes:
                 self._need_poll(self.entity, hole, reason)
         if changes:
@@ -302,14 +310,15 @@ class EventFeed:
         else:
             log.warning("%s: %s (%s) %s", self._feed, state, code, message)
         self.state = state
-        value = {
+        self._noted_at = self._systems.clock.now()
+        self._standing = {
             "state": str(state),
             "code": code,
             "message": message,
-            "since": self._systems.clock.now().isoformat(),
+            "since": self._noted_at.isoformat(),
         }
         with self._systems.ledger.transaction() as tx:
-            tx.remember(state_of(self._feed), value)
+            tx.remember(state_of(self._feed), self._standing)
 
 
 def _hole(event: ChangeEvent) -> datetime:

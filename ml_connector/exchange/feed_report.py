@@ -68,6 +68,10 @@ def _stream_state(systems: Systems, feed: str, lag: timedelta, *, listened: bool
         return {"state": state, "message": str(known.get("message", ""))}
     if not listened:
         return {"state": "not_listening"}
-    if lag > timedelta(minutes=systems.policy.feeds.silent_minutes):
+    quiet = lag
+    if state == "live":
+        heard = datetime.fromisoformat(str(known.get("heard_at") or known["since"]))
+        quiet = min(lag, systems.clock.now() - heard)
+    if quiet > timedelta(minutes=systems.policy.feeds.silent_minutes):
         return {"state": "silent", "message": str(known.get("message", ""))}
     return {"state": state}

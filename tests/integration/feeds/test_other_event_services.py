@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -14,10 +16,12 @@ from ml_connector.changes.event_feed import FeedState
 from ml_connector.changes.feed_lease import FeedLease
 from ml_connector.changes.listener import Listener
 from ml_connector.exchange.feed_checks import feed_lines
+from ml_connector.exchange.feed_report import feeds
 from ml_connector.exchange.systems import Systems
 from ml_connector.pubsub_stubs import pubsub_api_pb2 as pb2
 from ml_connector.salesforce.event_stream import MOST_OUTSTANDING
 from tests.integration.exchange.conftest import Connected
+from tests.integration.feeds.both_feeds import ClockAhead
 from tests.integration.feeds.conftest import wait_for
 from tests.integration.feeds.other_service import OtherService, Stream, other_service
 
@@ -276,6 +280,30 @@ def test_a_schema_that_nobody_has_does_not_hold_the_feed_up(
 
         assert "schema" in aside.payload["reason"]
         assert len(by_event(systems, one)) == 1
+
+
+def test_old_events_are_a_lag_and_no_silence(elsewhere: Connected, service: OtherService) -> None:
+    """A stream that just told of an old change is alive; only one that says nothing is silent."""
+    one = accounts(elsewhere, 1)[0]
+    old = int((time.time() - 3 * 3600) * 1000)
+    event = service.event("first", b"1", recordIds=[one], commitTimestamp=old)
+    service.speeches.append(responding(pb2.FetchResponse(events=[event])))
+    with listening(elsewhere) as (systems, _):
+        wait_for(lambda: position(systems) == b"1".hex())
+        alive = feed_row(systems)
+        with Systems.open(elsewhere.settings, clock=ClockAhead(timedelta(minutes=20))) as later:
+            with later.ledger.transaction() as tx:
+                tx.take_lease("capture-changes", "somebody", 30)
+            silent = feed_row(later)
+
+    assert alive["lag_seconds"] >= 3 * 3600
+    assert alive["state"] == "live"
+    assert silent["state"] == "silent"
+
+
+def feed_row(systems: Systems) -> dict[str, Any]:
+    """Return what `status` says of the stream."""
+    return next(row for row in feeds(systems) if row["name"] == FEED)
 
 
 def test_a_topic_that_may_not_be_subscribed_is_named_by_the_checks(
