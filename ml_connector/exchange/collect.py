@@ -16,6 +16,7 @@ from typing import Any
 from ml_connector.domain.identifiers import Kind, State, eighteen, folded
 from ml_connector.errors import FeedError
 from ml_connector.exchange.again import again_when_stale
+from ml_connector.exchange.resting import resting
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import NewChange, Record
 from ml_connector.salesforce.soql import instant, select
@@ -223,11 +224,16 @@ def mark_versions(
 def due_keys(systems: Systems, sobject: str, kind: Kind) -> list[str]:
     """Return the keys to decide now: changed ones as they came, then waiting and parked ones.
 
-    One with a write whose answer is lost is among them, whatever was decided about it since.
+    One with a write whose answer is lost is among them, whatever was decided about it since; one
+    that BC keeps refusing is left out until its next try is due.
     """
     changed = systems.ledger.pending_ids("salesforce", sobject)
+    now = systems.clock.now()
+    parked = systems.ledger.iterate(kind=kind, states=(State.PARKED,))
+    rest = {key for page in parked for key in resting(page, now)}
     stuck = systems.ledger.keys(kind, states=(State.WAITING, State.PARKED))
-    return list(dict.fromkeys([*changed, *stuck, *unanswered(systems, kind)]))
+    due = [key for key in stuck if key not in rest]
+    return list(dict.fromkeys([*changed, *due, *unanswered(systems, kind)]))
 
 
 def awaited(systems: Systems, kind: Kind) -> list[str]:
@@ -241,7 +247,9 @@ def awaited(systems: Systems, kind: Kind) -> list[str]:
             if need["kind"] == str(kind)
         }
         known = systems.ledger.records(kind, sorted(needed))
-        found += sorted(key for key in needed if not (key in known and known[key].bc_id))
+        rest = resting(known.values(), systems.clock.now())
+        lacking = {key for key in needed if not (key in known and known[key].bc_id)}
+        found += sorted(lacking - rest)
     return list(dict.fromkeys(found))
 
 

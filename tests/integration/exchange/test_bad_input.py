@@ -9,6 +9,7 @@ from ml_connector.errors import ConfigurationError, TransientError
 from ml_connector.exchange import catalog
 from ml_connector.exchange.check_line import Level
 from ml_connector.exchange.checks import ping_lines
+from ml_connector.exchange.replay import Selection, replay
 from ml_connector.exchange.report import connection_status
 from ml_connector.exchange.systems import Systems
 
@@ -273,6 +274,28 @@ def test_what_bc_refuses_is_told_on_the_order(settled: Any) -> None:
     assert shown["BC_Sync_Status__c"] == "Parked"
     assert shown["BC_Order_Status__c"] == "Error"
     assert "Posting Group" in shown["BC_Sync_Message__c"]
+
+
+def test_an_order_bc_keeps_refusing_is_tried_seldom_and_at_once_by_replay(settled: Any) -> None:
+    """Each try is a write, so a run with nothing new makes none; a cure needs no wait."""
+
+    def tries() -> int:
+        traffic = settled.sandbox.admin.get("/traffic").json()
+        return int(traffic["business-central"]["kinds"].get("POST salesOrders", 0))
+
+    refusal = {"status": 400, "code": "Application_DialogException"}
+    settled.fault("business-central", method="POST", path="salesOrders", times=3, **refusal)
+    order = new_order(settled, settled_customer(settled))
+    before = tries()
+
+    for _ in range(5):
+        settled.sync()
+
+    assert tries() == before + 3
+    assert listed(settled, order, "order")["state"] == "parked"
+    replay(settled.settings, Selection(ids=(order,)))
+    assert tries() == before + 4
+    assert len(bc_orders(settled, order)) == 1
 
 
 def test_a_permission_the_app_lacks_is_for_it_to_give(settled: Any) -> None:
