@@ -47,6 +47,11 @@ _LOST = frozenset({
     "REQUIRED_FIELD_MISSING", "NOT_FOUND", "ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY",
     "FAILED_ACTIVATION", "MALFORMED_ID",
 })  # fmt: skip
+"""How an upsert by External Id says that no record carries it."""
+
+_GONE = frozenset({"NOT_FOUND", "ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})
+"""How an update by Salesforce Id says that there is no such record; the last one may also mean a
+record that a field names."""
 
 
 @dataclass(slots=True)
@@ -89,10 +94,11 @@ def _show_page(
     by_id = [record for record in waiting if not _is_linked_in_salesforce(target, record)]
     by_external = [record for record in waiting if _is_linked_in_salesforce(target, record)]
     lost = _send(systems, claims, target, by_external, result, by_external_id=True)
-    again = _reread_lost(systems, claims, target, lost, result)
+    found = _still_there(systems, claims, target, lost, result)
+    again = [each.sent.record for each in found]
     gone = _send(systems, claims, target, [*by_id, *again], result, by_external_id=False)
-    for record in gone:
-        _flag_deleted(systems, claims, record, result)
+    for each in _still_there(systems, claims, target, gone, result):
+        _refused(systems, claims, each.sent, each.said, result)
 
 
 def _hold_flipping(
@@ -162,7 +168,7 @@ def _send(
     result: ShowResult,
     *,
     by_external_id: bool,
-) -> list[Record]:
+) -> list[_Lost]:
     """Send the differences of *records* in one call; returns those Salesforce does not find."""
     if not records:
         return []
@@ -191,13 +197,16 @@ def _send(
         if _is_plain(each)
     ]
     _shown_together(systems, claims, done, result)
-    lost: list[Record] = []
+    lost: list[_Lost] = []
+    missing = _LOST if by_external_id else _GONE
     for record, fields, answer in answers:
         if _is_plain(answer):
             continue
+        if answer.errors and answer.errors[0].code in missing:
+            lost.append(_Lost(_Shown(record, fields, answer.request_id), _said(answer)))
+            continue
         try:
-            if _settle(systems, claims, target, record, fields, answer, result):
-                lost.append(record)
+            _settle(systems, claims, target, record, fields, answer, result)
         except StaleClaim:
             log.warning("%s: another worker took over; it will show it", label(record))
     return lost
@@ -210,6 +219,14 @@ class _Shown:
     record: Record
     fields: dict[str, Any]
     request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A record that Salesforce did not find, and what it said."""
+
+    sent: _Shown
+    said: str
 
 
 def _is_plain(answer: RecordResult) -> bool:
@@ -244,24 +261,25 @@ def _settle(
     fields: Mapping[str, Any],
     answer: RecordResult,
     result: ShowResult,
-) -> bool:
-    """Record one answer; returns True when Salesforce did not find the record."""
+) -> None:
+    """Record one answer about a record that Salesforce found."""
     if answer.success:
         _undo_creation(systems, claims, target, record, answer, result)
-        return False
+        return
     code = answer.errors[0].code if answer.errors else "UNKNOWN_EXCEPTION"
-    text = "; ".join(f"{error.message} ({error.code})" for error in answer.errors)
+    text = _said(answer)
     if code in _TRANSIENT:
         result.fault = TransientError(
             f"{label(record)}: Salesforce could not take the status now: {text}",
             system="salesforce",
             code=code,
         )
-        return False
-    if code in _LOST:
-        return True
+        return
     _refused(systems, claims, _Shown(record, dict(fields), answer.request_id), text, result)
-    return False
+
+
+def _said(answer: RecordResult) -> str:
+    return "; ".join(f"{error.message} ({error.code})" for error in answer.errors)
 
 
 def _shown(
@@ -380,27 +398,29 @@ def _undo_creation(
     _count(result, record)
 
 
-def _reread_lost(
+def _still_there(
     systems: Systems,
     claims: Claims,
     target: Target,
-    lost: Sequence[Record],
+    lost: Sequence[_Lost],
     result: ShowResult,
-) -> list[Record]:
-    """Read records that were not found by External Id; returns those that are still there."""
+) -> list[_Lost]:
+    """Read records that were not found; returns those that are there, the others are flagged."""
     if not lost:
         return []
-    fields = ["Id", target.external_id, *sorted({name for r in lost for name in r.wanted})]
+    records = [each.sent.record for each in lost]
+    wanted = sorted({name for record in records for name in record.wanted})
+    fields = list(dict.fromkeys(["Id", target.external_id, *wanted]))
     rows = systems.salesforce.retrieve(
-        target.sobject, [record.salesforce_id for record in lost], list(dict.fromkeys(fields))
+        target.sobject, [record.salesforce_id for record in records], fields
     )
-    present: list[Record] = []
-    for record, row in zip(lost, rows, strict=True):
+    present: list[_Lost] = []
+    for each, record, row in zip(lost, records, rows, strict=True):
         if row is None or row.get("IsDeleted"):
             _flag_deleted(systems, claims, record, result)
             continue
         record.shown = shown_fields(row, record.wanted)
-        present.append(record)
+        present.append(each)
     return present
 
 

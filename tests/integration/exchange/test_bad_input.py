@@ -12,6 +12,7 @@ from ml_connector.exchange.checks import ping_lines
 from ml_connector.exchange.replay import Selection, replay
 from ml_connector.exchange.report import connection_status
 from ml_connector.exchange.systems import Systems
+from ml_connector.wire_json import encode
 
 
 def listed(connected: Any, salesforce_id: str, kind: str) -> dict[str, Any]:
@@ -363,3 +364,31 @@ def test_a_fault_that_passes_is_no_finding_of_the_first_look(
         with pytest.raises(TransientError):
             ping_lines(systems)
         assert {each.level for each in ping_lines(systems)} == {Level.OK}
+
+
+@pytest.mark.parametrize("code", ["REQUIRED_FIELD_MISSING", "INVALID_CROSS_REFERENCE_KEY"])
+def test_a_status_that_salesforce_refuses_is_no_deleted_record(settled: Any, code: str) -> None:
+    """Another field became required, say: the Order is there, and nobody reads it was deleted."""
+    order_id = new_order(settled, settled_customer(settled))
+    error = {"statusCode": code, "message": "refused", "fields": ["Region__c"]}
+    answer = [{"id": order_id, "success": False, "errors": [error]}]
+    settled.fault(
+        "salesforce",
+        method="PATCH",
+        path="composite/sobjects$",
+        body=order_id,
+        status=200,
+        body_text=encode(answer).decode(),
+        times=None,
+    )
+
+    settled.sync()
+
+    refused = listed(settled, order_id, "status")
+    assert (refused["state"], refused["cause"]) == ("parked", "rejected_by_salesforce")
+    assert code in refused["message"]
+    assert len(bc_orders(settled, order_id)) == 1
+    settled.sandbox.admin.delete("/salesforce/faults").raise_for_status()
+    settled.sync()
+    (order,) = settled.salesforce("Order", Id=order_id)
+    assert order["BC_Sync_Status__c"] == "Synced"
