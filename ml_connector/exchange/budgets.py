@@ -35,9 +35,11 @@ CODE = "budget_reserved"
 
 _KEPT = "budgets"
 _READ = "budget_readings"
+_ASKED = "budgets_asked"
 _STALE_AFTER = timedelta(hours=1)
 _STALE_WHEN_LOW = timedelta(minutes=5)
 _NOTED_EVERY = timedelta(minutes=5)
+_LEAST_PAUSE = timedelta(seconds=30)
 
 
 class BudgetState(StrEnum):
@@ -114,11 +116,14 @@ def refresh_budgets(systems: Systems) -> None:
     what was known.
     """
     now = systems.clock.now()
-    known = _known(systems)
-    events = known.get(EVENTS)
     low = bool(low_budgets(systems))
-    if events and now - events[-1].at < (_STALE_WHEN_LOW if low else _STALE_AFTER):
-        return
+    asked = systems.ledger.recall(_ASKED)
+    if isinstance(asked, str):
+        age = now - datetime.fromisoformat(asked)
+        if age < (_STALE_WHEN_LOW if low else _STALE_AFTER):
+            return
+    with systems.ledger.transaction() as tx:
+        tx.remember(_ASKED, now.isoformat())
     try:
         read_limits(systems)
     except ConnectorError:
@@ -140,7 +145,7 @@ def read_limits(systems: Systems) -> None:
 
 
 def note_budgets(systems: Systems) -> None:
-    """Keep this process's readings in the ledger, at most one in five minutes and budget.
+    """Keep this process's readings in the ledger, one in five minutes and the newest of each.
 
     Effect: one row of the ledger. Repeating it changes nothing.
     """
@@ -150,6 +155,9 @@ def note_budgets(systems: Systems) -> None:
     if used:
         readings[RATE] = Sample(now, used, most)
     stored = _stored(systems)
+    known = [stored[name][-1].at for name in readings if stored.get(name)]
+    if len(known) == len(readings) and all(now - at < _LEAST_PAUSE for at in known):
+        return
     for name, sample in readings.items():
         older = stored.get(name, [])
         fresh = older and sample.at - older[-1].at < _NOTED_EVERY and name != EVENTS

@@ -38,8 +38,10 @@ def an_hour_passes(connected: Connected) -> None:
             for sample in samples:
                 at = datetime.fromisoformat(sample["at"]) - timedelta(minutes=61)
                 sample["at"] = at.isoformat()
+        asked = datetime.fromisoformat(systems.ledger.recall("budgets_asked"))
         with systems.ledger.transaction() as tx:
             tx.remember("budgets", known)
+            tx.remember("budgets_asked", (asked - timedelta(minutes=61)).isoformat())
 
 
 def new_customer_with_order(connected: Connected) -> Row:

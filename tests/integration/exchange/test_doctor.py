@@ -317,3 +317,15 @@ def test_a_service_that_is_away_ends_its_own_list_only(connected: Connected) -> 
     blocking = [line.code for line in lines if line.level is Level.BLOCKING]
     assert blocking == ["business_central_connection_refused"]
     assert "salesforce_events" in {line.code for line in lines}
+
+
+def test_the_packages_permission_set_is_enough(connected: Connected) -> None:
+    """A user who may do nothing but what the set names: nothing warns, and a whole sync runs."""
+    switch("salesforce", integration_profile="minimum")(connected)
+
+    lines = check_lines(connected.settings)
+    report = connected.sync()
+
+    assert serious(lines) == {}
+    assert report.by_kind["order"]["written"] > 10
+    assert any(row.get("BC_Order_Number__c") for row in connected.salesforce("Order"))
