@@ -180,7 +180,8 @@ def _hidden(systems: Systems, model: type[SObject], describe: Describe) -> Itera
             f"salesforce_{name.lower()}_hidden",
             Level.BLOCKING,
             f"{name}: {', '.join(unseen)} are hidden from the run-as user.",
-            "Let the run-as user read these fields: assign the package's permission set.",
+            "Let the run-as user read them: by the package's permission set, or by the field-level "
+            "security of the profile.",
             f"{PERMISSION_SET} → Object Settings → {name}",
         )
 

@@ -6,6 +6,11 @@ from ml_connector.sandbox.salesforce.package import Package
 from ml_connector.sandbox.salesforce.schema import Field, SObject
 
 _UNIVERSAL = frozenset({"Id", "Name", "OwnerId", "CurrencyIsoCode"})
+_ALWAYS_SEEN = frozenset({
+    "Order.AccountId", "Order.StatusCode", "OrderItem.UnitPrice", "OrderItem.Product2Id",
+    "Contact.FirstName", "Contact.Salutation",
+})  # fmt: skip
+"""Required though describe calls them nillable, or a part of what is: they have no security."""
 _PRICED_BY_BOOK = "PricebookEntry"
 
 
@@ -72,7 +77,7 @@ class Access:
             return True
         if not column.custom and (column.name in _UNIVERSAL or not column.nillable):
             return True
-        if not sobject.createable:
+        if name in _ALWAYS_SEEN or not sobject.createable:
             return True
         if self.package is None:
             return False
