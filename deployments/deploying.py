@@ -1,4 +1,4 @@
-"""Make the work pool and every deployment of prefect.yaml, and keep the switches of schedules."""
+"""Make the work pool and every deployment of prefect.yaml; schedules stay as they were set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Collection
 from pathlib import Path
 
-from deployments.schedules import Switches
+from deployments.schedules import KnownSchedules
 from deployments.work_pool import require_work_pool
 from ml_connector.errors import ConfigurationError
 
@@ -19,13 +19,14 @@ LAST_LINES = 15
 async def deploy(project: Path, connection: str = "", first_on: Collection[str] = ()) -> None:
     """Deploy every flow of the checkout *project* to the Prefect server of the environment.
 
-    *connection* is the name that the schedules fill in. A schedule keeps the position of its
-    switch; one that is new is off, unless its deployment is in *first_on*.
+    *connection* is the name that the shipped schedules fill in. Cadence and switch of each, and
+    schedules that somebody added, stay; one that is new is off, unless its deployment is new too
+    and in *first_on*.
 
     Raises: ConfigurationError when Prefect could not deploy.
     """
     await require_work_pool()
-    switches = await Switches.read()
+    schedules = await KnownSchedules.read()
     environment = {**os.environ, "PWD": str(project)}
     if connection:
         environment["ML_CONNECTOR_CONNECTION"] = connection
@@ -50,4 +51,4 @@ async def deploy(project: Path, connection: str = "", first_on: Collection[str] 
             code="deploy_failed",
             remedy="Correct what it names in prefect.yaml, or the server's address and login.",
         )
-    await switches.restore(first_on)
+    await schedules.restore(first_on)

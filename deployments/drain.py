@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from uuid import UUID
 
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
@@ -22,7 +23,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 
-from deployments.work_pool import IN_OUR_POOL, POOL
+from deployments.work_pool import IN_OUR_POOL, POOL, read_our_deployments
 from ml_connector.errors import ConfigurationError
 
 LOOK_SECONDS = 1.0
@@ -38,7 +39,7 @@ _GOING = FlowRunFilter(
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """The runs that a drain waited for, by name, and those that were left when it gave up."""
+    """The runs that a drain waited for, and those that were left: deployment and name of each."""
 
     waited_for: list[str]
     left: list[str]
@@ -55,11 +56,17 @@ async def drain(seconds: float) -> Drained:
     seen: dict[str, str] = {}
     deadline = time.monotonic() + seconds
     async with get_client() as client:
+        names: dict[UUID | None, str] = {
+            each.id: each.name for each in await read_our_deployments(client)
+        }
         while True:
-            going = await _going(client)
-            seen |= {str(run.id): run.name for run in going}
+            going = {
+                str(run.id): f"{names.get(run.deployment_id, '')} {run.name}".strip()
+                for run in await _going(client)
+            }
+            seen |= going
             if not going or time.monotonic() >= deadline:
-                return Drained(list(seen.values()), [run.name for run in going])
+                return Drained(list(seen.values()), list(going.values()))
             await asyncio.sleep(LOOK_SECONDS)
 
 

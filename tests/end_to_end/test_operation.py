@@ -328,3 +328,35 @@ def document_of(plant: Plant, command: str) -> dict[str, Any]:
     document = plant.run(command, "sandbox")[1]
     assert isinstance(document, dict)
     return document
+
+
+def test_schedules_make_runs_and_stay_as_they_were_set(plant: Plant) -> None:
+    """A schedule that is switched on makes runs; cadence, switch and an added one stay."""
+    found = plant.api.get("/deployments/name/reconcile/reconcile").raise_for_status().json()
+    path = f"/deployments/{found['id']}/schedules"
+    (shipped,) = found["schedules"]
+    cadence = {"cron": "5 4 * * *", "timezone": "Europe/Berlin", "day_or": True}
+    plant.api.patch(
+        f"{path}/{shipped['id']}", json={"active": True, "schedule": cadence}
+    ).raise_for_status()
+    added = {
+        "active": False,
+        "schedule": {"interval": 3600},
+        "parameters": {"connection": "another"},
+    }
+    plant.api.post(path, json=[added]).raise_for_status()
+
+    code, document = plant.run("deploy", "sandbox")
+
+    assert code == 0, document
+    schedules = {each["slug"]: each for each in plant.api.get(path).raise_for_status().json()}
+    assert set(schedules) == {"daily", None}
+    assert schedules["daily"]["active"]
+    assert schedules["daily"]["schedule"]["cron"] == cadence["cron"]
+    assert schedules["daily"]["parameters"] == {"connection": "sandbox"}
+    assert schedules[None]["parameters"] == {"connection": "another"}
+    scheduled = {"deployments": {"id": {"any_": [found["id"]]}}}
+    eventually(
+        lambda: plant.api.post("/flow_runs/filter", json=scheduled).raise_for_status().json(),
+        "the schedule makes no run",
+    )
