@@ -33,11 +33,14 @@ _NOT_CONTENT = {"attributes", "SystemModstamp", "LastModifiedById", "LastModifie
 
 
 def content_digest(row: Mapping[str, Any]) -> str:
-    """Return a digest of what a person can change in *row*: no stamps, none of our BC_ fields."""
+    """Return a digest of what a person can change in *row*: no stamps, none of our BC_ fields.
+
+    An empty field is no content, whether the answer says null or leaves it out.
+    """
     content = {
         name: value
         for name, value in row.items()
-        if name not in _NOT_CONTENT and not name.startswith("BC_")
+        if value is not None and name not in _NOT_CONTENT and not name.startswith("BC_")
     }
     return hashlib.sha256(encode(dict(sorted(content.items())))).hexdigest()[:32]
 
