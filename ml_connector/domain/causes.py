@@ -60,6 +60,7 @@ class Cause(StrEnum):
     NO_ACCOUNT = "no_account"
     ACCOUNT_EXCLUDED = "account_excluded"
     DELETED = "deleted"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +116,6 @@ CATALOGUE: dict[Cause, CauseEntry] = {
     Cause.REDUCTION_ORDER: CauseEntry(_S, "Nothing to do: reduction orders are handled by finance in BC."),
     Cause.NO_ACCOUNT: CauseEntry(_S, "Give the contact an Account if it belongs to a customer."),
     Cause.ACCOUNT_EXCLUDED: CauseEntry(_S, "Nothing to do: the Account does not qualify as a customer."),
+    Cause.WITHDRAWN: CauseEntry(_S, "Nothing to do: the policy on_cancel settles it. Activate the order again to hand it over again."),
     Cause.DELETED: CauseEntry(_S, "Nothing to do: the record was deleted before it was written."),
 }  # fmt: skip

@@ -51,6 +51,17 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an existing BC record; `before` holds what it is about, `rule` why."""
+
+    bc_id: str
+    bc_number: str
+    etag: str
+    before: Body
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Take an existing BC record as the partner; `changes` are what the first link may fill."""
 
@@ -108,4 +119,4 @@ class Exclude:
     message: str
 
 
-Decision: TypeAlias = Create | Update | Link | Unchanged | Wait | Park | Exclude
+Decision: TypeAlias = Create | Update | Delete | Link | Unchanged | Wait | Park | Exclude

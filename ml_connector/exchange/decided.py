@@ -10,6 +10,7 @@ from typing import Any
 from ml_connector.domain.decision import (
     Create,
     Decision,
+    Delete,
     Exclude,
     Link,
     Park,
@@ -168,5 +169,5 @@ def _enter(systems: Systems, each: Decided) -> None:
                 record.enter(State.UNCHANGED, now=now)
         case Wait() | Park() | Exclude():
             enter_decision(systems, record, each.decision)
-        case Create() | Update():
+        case Create() | Update() | Delete():
             raise ValueError(f"{each.decision!r} needs a write")

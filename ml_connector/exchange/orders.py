@@ -20,6 +20,7 @@ from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import (
     Create,
     Decision,
+    Delete,
     Exclude,
     Link,
     Need,
@@ -36,6 +37,7 @@ from ml_connector.exchange.customers import poll_orders, read_customers
 from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express
 from ml_connector.exchange.order_lines import LINES_READ, line_marks
+from ml_connector.exchange.order_removal import forget_partner, removal
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import planned_record, write_each
 from ml_connector.exchange.reading import ids_where, read_orders
@@ -54,7 +56,7 @@ from ml_connector.exchange.write_protocol import (
     write_once,
 )
 from ml_connector.ledger.records import Intent, Record
-from ml_connector.orders.changes import HandedOver, filled_in, plan_change
+from ml_connector.orders.changes import HandedOver, filled_in, plan_change, withdrawn
 from ml_connector.orders.mapping import (
     LINES,
     ItemFacts,
@@ -111,17 +113,18 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
     for key, record in records.items():
         order = orders.get(key)
         if order is None:
-            decided.append(Decided(record, _deleted(record)))
+            gone = _deleted(systems, record, window)
+            if isinstance(gone, Delete):
+                number = record.salesforce_number
+                plans.append(Planned(Kind.ORDER, key, number, gone, None, up_to, {}))
+            else:
+                decided.append(Decided(record, gone))
             continue
-        record.salesforce_number = order.order_number or ""
-        record.source_stamp = content_digest(rows[key])
-        record.shown = shown_fields(rows[key], record.wanted)
-        record.facts["account_id"] = order.account_id or ""
-        record.facts[LINES_READ] = line_marks(order)
+        _note_source(record, order, rows[key])
         context = _context(systems, order, window)
         if record.bc_id:
             linked = _decide_linked(systems, record, order, context, window)
-            if isinstance(linked.decision, Update):
+            if isinstance(linked.decision, Update | Delete):
                 plans.append(_planned(record, order, rows[key], linked.decision, up_to, context))
             else:
                 decided.append(linked)
@@ -152,11 +155,19 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
     return Prepared(tuple(plans), outcomes)
 
 
+def _note_source(record: Record, order: Order, row: Mapping[str, Any]) -> None:
+    record.salesforce_number = order.order_number or ""
+    record.source_stamp = content_digest(row)
+    record.shown = shown_fields(row, record.wanted)
+    record.facts["account_id"] = order.account_id or ""
+    record.facts[LINES_READ] = line_marks(order)
+
+
 def _planned(
     record: Record,
     order: Order,
     row: Mapping[str, Any],
-    decision: Create | Update,
+    decision: Create | Update | Delete,
     up_to: int,
     context: OrderContext,
 ) -> Planned:
@@ -216,25 +227,29 @@ def _decide_linked(
 
 def _plan_change(
     systems: Systems, record: Record, order: Order, context: OrderContext, window: _Window
-) -> Update | Unchanged | Park | Wait | Exclude:
+) -> Update | Delete | Unchanged | Park | Wait | Exclude:
     chain = window.chains.get(record.key, Chain())
     if record.sent is None:
         return Unchanged(record.bc_id, record.bc_number)
-    posted = [invoice for invoice in chain.invoices if invoice.id in chain.posted]
     return plan_change(
         order,
-        HandedOver(
-            record.bc_id,
-            record.bc_number,
-            record.sent,
-            chain.order,
-            invoiced=bool(chain.live),
-            canceled=bool(posted) and not chain.live,
-            given=record.facts.get("filled_in") or {},
-        ),
+        _handed_over(record, chain),
         context=context,
         policy=systems.policy.orders,
         matches_condition=record.key in window.conditioned,
+    )
+
+
+def _handed_over(record: Record, chain: Chain) -> HandedOver:
+    posted = [invoice for invoice in chain.invoices if invoice.id in chain.posted]
+    return HandedOver(
+        record.bc_id,
+        record.bc_number,
+        record.sent or {},
+        chain.order,
+        invoiced=bool(chain.live),
+        canceled=bool(posted) and not chain.live,
+        given=record.facts.get("filled_in") or {},
     )
 
 
@@ -244,12 +259,16 @@ def _can_be_mapped(order: Order, context: OrderContext) -> bool:
     )
 
 
-def _deleted(record: Record) -> Park | Exclude:
+def _deleted(systems: Systems, record: Record, window: _Window) -> Park | Delete | Exclude:
     if record.bc_id:
+        handed = _handed_over(record, window.chains.get(record.key, Chain()))
+        name, policy = f"Order {record.salesforce_number}", systems.policy.orders
+        if record.sent is not None and policy.on_cancel != "park":
+            what = "was deleted in Salesforce after hand-over"
+            return withdrawn(name, what, handed, policy, Cause.DELETED_IN_SALESFORCE)
         return Park(
             Cause.DELETED_IN_SALESFORCE,
-            f"Order {record.salesforce_number} was deleted in Salesforce; {record.bc_number} stays "
-            f"in Business Central.",
+            f"{name} was deleted in Salesforce; {record.bc_number} stays in Business Central.",
         )
     return Exclude(Cause.DELETED, f"Order {record.salesforce_number or record.key} was deleted.")
 
@@ -284,7 +303,8 @@ def _read_window(
         and qualification(order, policy, matches_condition=key in window.conditioned) is None
     ]
     window.found = find_documents(systems, [order_reference(order, policy) for order in new])
-    compared = [record for key, record in records.items() if record.bc_id and key in orders]
+    asks = policy.on_cancel != "park"  # then also about Orders that Salesforce has no more
+    compared = [rec for key, rec in records.items() if rec.bc_id and (asks or key in orders)]
     window.chains = read_chains(systems, compared)
     return window
 
@@ -355,6 +375,8 @@ def _write_order(
     systems: Systems, claims: Claims, plan: Planned
 ) -> tuple[Outcome, TransientError | None]:
     record = planned_record(systems, plan)
+    if isinstance(plan.decision, Delete):
+        return _remove_order(systems, claims, record, plan)
     finish = _finisher(systems, plan)
     if isinstance(plan.decision, Create):
         if record.bc_id:
@@ -364,6 +386,23 @@ def _write_order(
         return write_once(systems, claims, record, _edit(systems, plan), finish)
     except ConcurrentEdit:
         return _edited_meanwhile(systems, claims, record, plan)
+
+
+def _remove_order(
+    systems: Systems, claims: Claims, record: Record, plan: Planned
+) -> tuple[Outcome, TransientError | None]:
+    """Delete a withdrawn order; one that is being edited is decided on by the next run."""
+    if not record.bc_id:
+        return Outcome.of(record, is_final=False), None
+
+    def finish(removed: Record, _: Written) -> None:
+        forget_partner(systems, removed)
+
+    try:
+        return write_once(systems, claims, record, removal(systems, record, plan), finish)
+    except ConcurrentEdit:
+        message = f"Order {plan.number}: its sales order is being edited in Business Central."
+        return store_decision(systems, record, Park(Cause.CONCURRENT_EDIT, message)), None
 
 
 def _edited_meanwhile(

@@ -303,7 +303,7 @@ def _touched(rehearsal: Rehearsal, changes: tuple[Change, ...]) -> Touched:
 def _changes_content(change: Change) -> bool:
     """Tell whether a change is one of content, not of what Salesforce shows of BC."""
     match change.action:
-        case "update":
+        case "update" | "delete":
             return True
         case "price":
             return change.key.startswith("01u")

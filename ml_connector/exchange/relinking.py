@@ -15,6 +15,7 @@ from ml_connector.exchange.chains import read_chains
 from ml_connector.exchange.collect import mark_changed
 from ml_connector.exchange.expressed import express
 from ml_connector.exchange.lost_answers import settle_lost_writes
+from ml_connector.exchange.order_removal import OPERATION, REMOVED, forget_partner, is_removed
 from ml_connector.exchange.references import find_documents, not_of_others
 from ml_connector.exchange.status import STATUS_ENTITY
 from ml_connector.exchange.systems import Systems
@@ -38,7 +39,8 @@ def relink(
     lost: list[Record] = []
     for key, order in orders.items():
         record = records[key]
-        if not record.bc_id and order.bc_order_id:
+        removed = record.facts.get(REMOVED)
+        if not record.bc_id and order.bc_order_id and order.bc_order_id.lower() != removed:
             record.bc_id = order.bc_order_id.lower()
             record.bc_number = str(order.value("BC_Order_Number__c") or "")
             lost.append(record)
@@ -71,6 +73,10 @@ def settle_lost_orders(systems: Systems, keys: Sequence[str]) -> None:
     def look(intent: Intent, target: Mapping[str, Any] | None) -> Written | None:
         if intent.operation == "create":
             return _created(systems, intent)
+        if intent.operation == OPERATION:
+            record = systems.ledger.record(Kind.ORDER, intent.key)
+            gone = record is not None and record.bc_id and is_removed(systems, record)
+            return Written(record.bc_id, record.bc_number, None) if record and gone else None
         row = systems.business_central.fetch(
             "salesOrders", intent.natural_key, expand="salesOrderLines"
         )
@@ -82,6 +88,9 @@ def settle_lost_orders(systems: Systems, keys: Sequence[str]) -> None:
         if intent.operation == "create":
             record.facts.update(_facts(intent.payload))
             record.reference = str(record.facts["reference"])
+        if intent.operation == OPERATION:
+            forget_partner(systems, record)
+            return
         mark_changed(systems, STATUS_ENTITY, [record.key], "answer_was_lost")
         express(record)
 

@@ -19,7 +19,7 @@ from ml_connector.business_central.models import (
     without_blanks,
 )
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Body, Exclude, Park, Unchanged, Update, Wait
+from ml_connector.domain.decision import Body, Delete, Exclude, Park, Unchanged, Update, Wait
 from ml_connector.domain.identifiers import folded
 from ml_connector.orders.mapping import (
     ITEM_IDS,
@@ -100,7 +100,7 @@ def plan_change(
     context: OrderContext,
     policy: OrdersPolicy,
     matches_condition: bool = False,
-) -> Update | Unchanged | Park | Wait | Exclude:
+) -> Update | Delete | Unchanged | Park | Wait | Exclude:
     """Decide about an Order that has a BC order already.
 
     Shape of an Update's changes: header properties, and under `salesOrderLines` one entry per line
@@ -110,7 +110,10 @@ def plan_change(
     handed = _with_item_ids(handed, order)
     excluded = qualification(order, policy, matches_condition=matches_condition)
     if excluded is not None:
-        return _withdrawn(order, handed, excluded)
+        if handed.bc_order is None and not handed.invoiced:
+            return excluded
+        what = f"was withdrawn in Salesforce (status {order.status}) after hand-over"
+        return withdrawn(described(order), what, handed, policy, Cause.WITHDRAWN_AFTER_HAND_OVER)
     if handed.bc_order is None and not (handed.invoiced or handed.canceled):
         return Park(
             Cause.DELETED_IN_BC,
@@ -136,16 +139,54 @@ def _with_item_ids(handed: HandedOver, order: Order) -> HandedOver:
     return replace(handed, base={**base, ITEM_IDS: paired})
 
 
-def _withdrawn(order: Order, handed: HandedOver, excluded: Exclude) -> Park | Exclude:
-    if handed.bc_order is None and not handed.invoiced:
-        return excluded
+def withdrawn(
+    name: str, what: str, handed: HandedOver, policy: OrdersPolicy, cause: Cause
+) -> Park | Delete | Exclude:
+    """Decide about an Order that is no order any more, while BC has something of it.
+
+    *name* and *what* begin the sentence a person reads, *cause* is what a parked one is parked for.
+    """
+    number = handed.bc_number
     state = "is invoiced" if handed.bc_order is None else "still exists"
+    if policy.on_cancel == "keep":
+        return Exclude(Cause.WITHDRAWN, f"{name} {what}; BC sales order {number} {state}.")
+    reason = ""
+    if policy.on_cancel == "delete_untouched" and handed.bc_order is not None:
+        reason = touched(handed)
+        if not reason:
+            net = handed.bc_order.total_amount_excluding_tax
+            before = {"number": number, "totalAmountExcludingTax": net}
+            return Delete(handed.bc_id, number, handed.bc_order.etag, before, "on_cancel")
+    because = f" and is not deleted because {reason}" if reason else ""
     return Park(
-        Cause.WITHDRAWN_AFTER_HAND_OVER,
-        f"{described(order)} was withdrawn in Salesforce (status {order.status}) after hand-over; "
-        f"BC sales order {handed.bc_number} {state}.",
-        fields=("Status",),
+        cause, f"{name} {what}; BC sales order {number} {state}{because}.", fields=("Status",)
     )
+
+
+def touched(handed: HandedOver) -> str:
+    """Return what BC has made of a handed-over order since it was written, "" for nothing."""
+    bc_order = handed.bc_order
+    if bc_order is None:
+        return "it is gone"
+    posted = _posted(bc_order)
+    if posted:
+        return posted
+    known = {**handed.given, **_header(handed.base)}
+    if any(not _same(name, value, _header_value(bc_order, name)) for name, value in known.items()):
+        return "it was edited in BC"
+    lines = list(handed.base.get(LINES) or [])
+    if len(bc_order.lines) != len(lines) or not _lines_equal(lines, bc_order):
+        return "its lines were edited in BC"
+    return ""
+
+
+def _posted(bc_order: SalesOrder) -> str:
+    if bc_order.status != "Draft":
+        state = "released" if bc_order.status == "Open" else bc_order.status.lower()
+        return f"it is {state}"
+    if any(line.shipped_quantity or line.invoiced_quantity for line in bc_order.lines):
+        return "it is shipped or invoiced in part"
+    return ""
 
 
 def _same_quantities(order: Order, base: Body) -> bool:
@@ -289,11 +330,9 @@ def _lines_equal(lines: Sequence[Body], bc_order: SalesOrder) -> bool:
 def _untouchable(now: Body, handed: HandedOver, bc_order: SalesOrder) -> str:
     """Return why BC's order must not be changed, "" when it may be."""
     base = handed.base
-    if bc_order.status != "Draft":
-        state = "released" if bc_order.status == "Open" else bc_order.status.lower()
-        return f"it is {state}"
-    if any(line.shipped_quantity or line.invoiced_quantity for line in bc_order.lines):
-        return "it is shipped or invoiced in part"
+    posted = _posted(bc_order)
+    if posted:
+        return posted
     header = _changed_header(now, base)
     if _FIXED & header.keys():
         return "customer and currency of a written order are fixed"

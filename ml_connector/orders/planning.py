@@ -69,6 +69,10 @@ def qualification(
         return Exclude(
             Cause.REDUCTION_ORDER, f"{described(order)} is a reduction order, which is no sale."
         )
+    if policy.is_canceled(order.status):
+        return Exclude(
+            Cause.NOT_QUALIFYING, f"{described(order)} is canceled; its status is {order.status}."
+        )
     if policy.condition:
         if matches_condition:
             return None

@@ -28,6 +28,12 @@ class OrdersPolicy(BaseModel):
     """Largest difference of an amount that is not reported, in document currency."""
     on_difference: Literal["hold", "accept"] = "hold"
     """"hold" parks an order whose totals differ."""
+    on_cancel: Literal["park", "keep", "delete_untouched"] = "park"
+    """What becomes of the sales order of an Order that was withdrawn or deleted after hand-over:
+    "park" asks a person, "keep" leaves it to BC, "delete_untouched" deletes it there while nobody
+    has touched it, and parks otherwise."""
+    canceled_statuses: tuple[str, ...] = ()
+    """Values of Order.Status that mean canceled, whatever their category."""
     time_zone: str = "UTC"
     """IANA name; decides what today is, and so what is overdue."""
 
@@ -39,6 +45,11 @@ class OrdersPolicy(BaseModel):
         except (OSError, ValueError, LookupError) as error:
             raise ValueError("is no IANA time zone such as Europe/Berlin") from error
         return value
+
+    def is_canceled(self, status: str | None) -> bool:
+        """Tell whether a value of Order.Status means canceled."""
+        named = {each.strip().casefold() for each in self.canceled_statuses}
+        return (status or "").strip().casefold() in named
 
     @property
     def condition(self) -> str:
