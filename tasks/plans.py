@@ -13,6 +13,7 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from ml_connector.exchange.guard import require_allowed
 from ml_connector.exchange.plan import Plan, make_plan
+from ml_connector.exchange.plan_file import keep_plan, kept_plan, require_fresh
 from tasks.batches import Scope
 from tasks.open_systems import in_this_task
 from tasks.retry_policy import EFFECT
@@ -27,8 +28,28 @@ WIDTH = 80
 
 @task(name="plan-sync", task_run_name="plan sync", **EFFECT)
 async def plan_sync(scope: Scope) -> Plan:
-    """Rehearse the whole sync and return what it would do; nothing is written anywhere."""
-    return await asyncio.to_thread(make_plan, scope.systems)
+    """Rehearse the whole sync and return what it would do; nothing is written in either system.
+
+    Effect: the plan is kept in the ledger under the run's id, so that a run can apply it.
+    """
+
+    def draw() -> Plan:
+        plan = make_plan(scope.systems)
+        keep_plan(scope.systems, plan)
+        return plan
+
+    return await asyncio.to_thread(draw)
+
+
+@task(name="check-plan", task_run_name="check that the plan still holds", **EFFECT)
+async def check_plan(scope: Scope, plan_id: str) -> None:
+    """Stop the run when the kept plan does not exist or is no longer true."""
+
+    def check() -> None:
+        systems = in_this_task(scope.systems)
+        require_fresh(systems, kept_plan(systems, plan_id))
+
+    await asyncio.to_thread(check)
 
 
 @task(name="guard-changes", task_run_name="guard against too many changes", **EFFECT)
@@ -85,6 +106,11 @@ def plan_text(document: Mapping[str, Any]) -> str:
         ]
     lines += [
         f"| {' | '.join(str(value) for value in row.values())} |" for row in document["money"]
+    ]
+    lines += [
+        "",
+        f"Apply it: start `sync` with apply_plan = `{document['plan_id'][:8]}`. It is refused when"
+        " anything it was concluded from has changed.",
     ]
     guard = document["guard"]
     if guard["stops"]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from ml_connector.cli.arguments import Json, Name
 from ml_connector.cli.output import STUCK, Result, run_command
 from ml_connector.cli.record_tables import counts_table, records_table
-from ml_connector.cli.sync_plan import plan_connection, require_fresh_plan
+from ml_connector.cli.sync_plan import is_plan_id, plan_connection, require_fresh_plan
 from ml_connector.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ Out = Annotated[
 Apply = Annotated[
     Path | None,
     typer.Option(
-        "--apply", metavar="FILE", help="Do what a saved plan says, if it still holds; else stop."
+        "--apply",
+        metavar="PLAN",
+        help="Do what a plan says, by its file or its id, if it still holds; else stop.",
     ),
 ]
 AllowChanges = Annotated[
@@ -97,13 +99,17 @@ async def sync_connection(name: str, asked: Asked | None = None) -> Result:
     if asked.plan:
         return await plan_connection(name, asked.out)
     allowed = asked.allow_changes
+    plan_id = ""
     if asked.apply is not None:
-        await require_fresh_plan(name, asked.apply)
-        allowed = EVERYTHING
+        if is_plan_id(asked.apply):
+            plan_id = str(asked.apply)
+        else:
+            await require_fresh_plan(name, asked.apply)
+            allowed = EVERYTHING
     from flows.sync import sync as sync_flow
     from tasks.batches import BatchesFailed
 
-    state = await sync_flow(name, allow_changes=allowed, return_state=True)
+    state = await sync_flow(name, allow_changes=allowed, apply_plan=plan_id, return_state=True)
     outcome: Any = await state.aresult(raise_on_failure=False)
     if isinstance(outcome, BatchesFailed):
         report = await _report_of(name, str(state.state_details.flow_run_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from rich.text import Text
 
 from ml_connector.cli.output import DONE, Result
 from ml_connector.cli.record_tables import ROWS, counts_table, records_table
+
+_PLAN_ID = re.compile(r"[0-9a-f-]{8,36}")
 
 
 async def plan_connection(name: str, out: Path | None) -> Result:
@@ -33,10 +36,15 @@ async def plan_connection(name: str, out: Path | None) -> Result:
 
     def say(console: Console) -> None:
         say_plan(console, document)
-        if out is not None:
-            console.print(f"saved; apply it with: ml-connector sync {name} --apply {out}")
+        named = out if out is not None else str(document["plan_id"])[:8]
+        console.print(f"apply it with: ml-connector sync {name} --apply {named}", markup=False)
 
     return Result(document, DONE, say)
+
+
+def is_plan_id(given: Path) -> bool:
+    """Tell whether *given* is the id of a kept plan; a file of that name comes first."""
+    return bool(_PLAN_ID.fullmatch(str(given))) and not given.exists()
 
 
 async def require_fresh_plan(name: str, path: Path) -> None:

@@ -103,6 +103,7 @@ class Plan:
         found = self.excesses(self.changed_percent)
         return {
             **self.report.to_json(),
+            "plan_id": self.report.flow_run_id,
             "plan_format": FORMAT,
             "policy_version": self.policy_version,
             "actions": self.actions,

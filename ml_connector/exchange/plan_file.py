@@ -1,4 +1,4 @@
-"""Saved plans: written to a file, read back, and refused when they are no longer true."""
+"""Saved plans: kept in the ledger or a file, and refused when they are no longer true."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from ml_connector.exchange.plan import FORMAT, Plan, make_plan
 from ml_connector.exchange.systems import Systems
 
 _NAMED = 3
+
+KEPT = 5
+"""So many plans of a connection are kept for being applied by their id; older ones are gone."""
+
+_PLANS = "plans"
+_SHORTEST_ID = 8
 
 
 def save_plan(plan: Plan, path: Path) -> None:
@@ -47,6 +53,51 @@ def load_plan(path: Path, connection: str) -> dict[str, Any]:
     return document
 
 
+def keep_plan(systems: Systems, plan: Plan) -> str:
+    """Keep *plan* in the ledger and return the id by which a run can apply it.
+
+    Effect: one row of the ledger, with what `require_fresh` needs; the oldest kept plan goes.
+    """
+    plan_id = plan.report.flow_run_id
+    document = {
+        "plan_id": plan_id,
+        "plan_format": FORMAT,
+        "connection": systems.settings.name,
+        "policy_version": plan.policy_version,
+        "changes": [
+            {
+                "kind": str(change.kind),
+                "salesforce_id": change.salesforce_id,
+                "salesforce_number": change.salesforce_number,
+            }
+            for change in plan.changes
+        ],
+        "basis": [dict(row) for row in plan.basis],
+    }
+    with systems.ledger.transaction() as tx:
+        kept = list(systems.ledger.recall(_PLANS) or ())
+        tx.remember(_PLANS, [*kept, document][-KEPT:])
+    return plan_id
+
+
+def kept_plan(systems: Systems, plan_id: str) -> dict[str, Any]:
+    """Return the kept plan whose id is, or begins with, *plan_id*.
+
+    Raises: ConfigurationError code `unknown_plan` when there is none.
+    """
+    wanted = plan_id.strip().lower()
+    kept = list(systems.ledger.recall(_PLANS) or ())
+    found = [each for each in kept if str(each["plan_id"]).startswith(wanted)]
+    if len(wanted) < _SHORTEST_ID or len(found) != 1 or found[0]["plan_format"] != FORMAT:
+        raise ConfigurationError(
+            f"No plan {plan_id!r} is kept for {systems.settings.name}.",
+            code="unknown_plan",
+            remedy=f"The newest {KEPT} are: plan again, and give the id that the plan names.",
+        )
+    document: dict[str, Any] = found[0]
+    return document
+
+
 def _unusable(path: Path, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"The plan {path} {why}.",
@@ -78,8 +129,7 @@ def _stale(systems: Systems, why: str) -> GuardTripped:
     return GuardTripped(
         f"The plan is stale: {why}. Nothing was written.",
         code="stale_plan",
-        remedy=f"Make a new one with `ml-connector sync {name} --plan --out FILE`, look at it, and "
-        "apply that.",
+        remedy=f"Make a new one with `ml-connector sync {name} --plan`, look, and apply that.",
     )
 
 

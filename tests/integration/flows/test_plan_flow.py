@@ -63,6 +63,31 @@ def test_a_saved_plan_is_applied_once(
     assert _writes(running_sandbox) > 0
 
 
+def test_a_plan_is_applied_by_the_id_it_names(
+    connection: str, running_sandbox: RunningSandbox
+) -> None:
+    """From the form: the plan's artifact names the id; applied once it is stale."""
+    plan = asyncio.run(sync(connection, plan=True))
+    artifacts = asyncio.run(_artifacts())
+    plan_id = plan.report.flow_run_id[:8]
+    assert f"apply_plan = `{plan_id}`" in artifacts[f"plan-{connection}"]
+
+    report = asyncio.run(sync(connection, apply_plan=plan_id))
+
+    assert report.counts == plan.report.counts
+    written = _writes(running_sandbox)
+    with pytest.raises(GuardTripped) as stale:
+        asyncio.run(sync(connection, apply_plan=plan_id))
+    assert stale.value.code == "stale_plan"
+    with pytest.raises(ConfigurationError) as unknown:
+        asyncio.run(sync_connection(connection, Asked(apply=Path("00000000"))))
+    assert unknown.value.code == "unknown_plan"
+    with pytest.raises(ConfigurationError) as both:
+        asyncio.run(sync(connection, plan=True, apply_plan=plan_id))
+    assert both.value.code == "options"
+    assert _writes(running_sandbox) == written
+
+
 def test_options_that_exclude_each_other_are_refused() -> None:
     """A plan is not applied in the same breath, and nothing is saved without one."""
     for asked in (Asked(plan=True, apply=Path("x")), Asked(out=Path("x"))):
