@@ -10,6 +10,7 @@ from prefect import flow
 
 from flows.connection_name import ConnectionName
 from ml_connector.domain.identifiers import Kind
+from ml_connector.exchange.addresses import Addresses
 from ml_connector.exchange.feed_report import instant_text
 from ml_connector.exchange.replay import Selection, replayed
 from ml_connector.exchange.report import begin_run, exit_code
@@ -76,11 +77,12 @@ async def replay_records(
         await publish_summary(scope, "replay-records", titles, Summary(*results, shown))
         shown.joined(*results)
         stand = await asyncio.to_thread(replayed, systems, chosen)
+        addresses = Addresses(systems.settings)
         return {
             "connection": connection,
             "flow_run_id": systems.run.flow_run_id,
             "selection": str(selection),
             "ended_at": instant_text(systems.clock.now()),
             "exit_code": await asyncio.to_thread(exit_code, systems),
-            "records": [record.report() for record in stand],
+            "records": [addresses.report(record) for record in stand],
         }

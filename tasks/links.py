@@ -10,29 +10,9 @@ from prefect import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.utilities.urls import url_for
 
-from ml_connector.domain.identifiers import Kind
+from ml_connector.exchange.addresses import Addresses
 from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.systems import Systems
-
-_ENTITY_SETS = {
-    Kind.ITEM: "items",
-    Kind.CUSTOMER: "customers",
-    Kind.CONTACT: "contacts",
-    Kind.ORDER: "salesOrders",
-    Kind.INVOICE: "salesInvoices",
-    Kind.STATUS: "salesOrders",
-}
-
-_CARD_PAGES = {
-    Kind.ITEM: 30,
-    Kind.CUSTOMER: 21,
-    Kind.CONTACT: 5050,
-    Kind.ORDER: 42,
-    Kind.INVOICE: 43,
-}
-"""Page ids of the cards in BC's web client."""
-
-_MICROSOFT = "https://api.businesscentral.dynamics.com"
 
 AUDIT_DEPLOYMENT = "audit-record/audit-record"
 
@@ -44,37 +24,24 @@ class Links:
     """
 
     def __init__(self, systems: Systems, audit_form: str = "") -> None:
-        company = systems.settings.business_central
         self._connection = systems.settings.name
-        self._instance_url = systems.salesforce.instance_url
-        self._company = company
-        self._company_id = systems.business_central.company().id
+        self._addresses = Addresses(
+            systems.settings,
+            systems.salesforce.instance_url,
+            systems.business_central.company().id,
+        )
         self._audit_form = audit_form
 
     def salesforce(self, outcome: Outcome) -> str:
         """Return the address of the Salesforce record, "" when there is none."""
-        return f"{self._instance_url}/{outcome.salesforce_id}" if outcome.salesforce_id else ""
+        return self._addresses.salesforce(outcome.salesforce_id)
 
     def business_central(self, outcome: Outcome) -> str:
         """Return the address of the BC card, or of the API's record where there is no web client.
 
         "" when the record has no partner.
         """
-        if not outcome.bc_id:
-            return ""
-        company = self._company
-        page = _CARD_PAGES.get(outcome.kind)
-        if company.base_url.startswith(_MICROSOFT) and page and outcome.bc_number:
-            name = quote(company.company_name or self._company_id)
-            number = quote(f"'No.' IS '{outcome.bc_number}'")
-            return (
-                f"https://businesscentral.dynamics.com/{company.tenant_id}/{quote(company.environment)}"
-                f"?company={name}&page={page}&filter={number}"
-            )
-        return (
-            f"{company.base_url}/{company.tenant_id}/{quote(company.environment)}/api/v2.0"
-            f"/companies({self._company_id})/{_ENTITY_SETS[outcome.kind]}({outcome.bc_id})"
-        )
+        return self._addresses.business_central(outcome.kind, outcome.bc_id, outcome.bc_number)
 
     def audit(self, outcome: Outcome) -> str:
         """Return the address of the form, filled in, that shows the record's life; "" for none."""

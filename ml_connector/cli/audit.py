@@ -171,6 +171,9 @@ def say_audit(console: Console, document: dict[str, Any]) -> None:
     """Print the record and its entries, oldest first."""
     console.print(records_table([document["record"]]))
     console.print(entries_table(document["entries"]))
+    if document["others"]:
+        console.print("It also names:", style="dim")
+        console.print(records_table(document["others"]))
 
 
 _ARROWS = {

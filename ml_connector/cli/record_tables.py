@@ -36,10 +36,13 @@ def records_table(records: Sequence[Mapping[str, Any]]) -> Table:
         text = Text(f"{record['message']} ")
         if record["remedy"]:
             text.append(f"{record['remedy']} ({record['owner']})", style="dim")
+        if record["state"] in ("waiting", "parked"):
+            since, tried = str(record["since"])[:16].replace("T", " "), record["attempts"]
+            text.append(f" Since {since}, tried {tried} times.", style="dim")
         state = str(record["state"])
-        table.add_row(
-            Text(f"{record['kind']} {number}"), Text(state, style=_STYLES.get(state, "")), text
-        )
+        address = record.get("links", {}).get("salesforce", "")
+        name = Text(f"{record['kind']} {number}", style=f"link {address}" if address else "")
+        table.add_row(name, Text(state, style=_STYLES.get(state, "")), text)
     if len(records) > ROWS:
         table.add_row(Text(f"… {len(records) - ROWS} more"), "", Text("--json lists all"))
     return table

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ml_connector.domain.identifiers import Kind
+from ml_connector.exchange.addresses import Addresses
 from ml_connector.exchange.feed_report import instant_text
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import AuditEntry
@@ -16,22 +17,32 @@ from ml_connector.ledger.records import AuditEntry
 def audit_of(systems: Systems, text: str) -> dict[str, Any] | None:
     """Return the `audit --json` document of the record that *text* names; None when none does.
 
-    *text* is a Salesforce id, an order, customer or item number, or a BC id or number.
+    *text* is a Salesforce id, an order, customer or item number, or a BC id or number. A record's
+    life is that of all that shares its Salesforce id: an order's invoices and status belong to it.
+    Others that *text* names too, such as namesakes, are listed in `others`.
     """
     found = systems.ledger.find(text)
     if not found:
         return None
     order = list(Kind)
     found.sort(key=lambda record: order.index(record.kind))
+    main = found[0]
+    life = systems.ledger.find(main.salesforce_id) if main.salesforce_id else [main]
     entries = sorted(
         (
             entry
-            for record in found
+            for record in life
             for entry in systems.ledger.audit_entries(record.kind, record.key)
         ),
         key=lambda entry: entry.sequence,
     )
-    return {"record": found[0].report(), "entries": [entry_json(entry) for entry in entries]}
+    addresses = Addresses(systems.settings)
+    known = {(record.kind, record.key) for record in life}
+    return {
+        "record": addresses.report(main),
+        "entries": [entry_json(entry) for entry in entries],
+        "others": [addresses.report(each) for each in found if (each.kind, each.key) not in known],
+    }
 
 
 def entry_json(entry: AuditEntry) -> dict[str, Any]:
@@ -75,6 +86,7 @@ def audit_of_run(systems: Systems, flow_run_id: str) -> dict[str, Any] | None:
     entries = systems.ledger.audit_of_run(flow_run_id)
     if run is None and not entries:
         return None
+    addresses = Addresses(systems.settings)
     keys: dict[Kind, list[str]] = {}
     for entry in entries:
         if entry.key:
@@ -92,7 +104,7 @@ def audit_of_run(systems: Systems, flow_run_id: str) -> dict[str, Any] | None:
             "ended_at": instant_text(run.ended_at) if run else None,
             "exit_code": run.exit_code if run else None,
         },
-        "records": [record.report() for record in records],
+        "records": [addresses.report(record) for record in records],
         "entries": [
             {
                 "kind": str(entry.kind),

@@ -10,6 +10,7 @@ from typing import Any
 
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.identifiers import Kind, State
+from ml_connector.exchange.addresses import Addresses
 from ml_connector.exchange.feed_report import instant_text
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
@@ -29,13 +30,16 @@ _SENTENCES: Mapping[str, str] = {
 
 @dataclass(slots=True)
 class CauseGroup:
-    """Records that one cure releases."""
+    """Records that one cure releases; `links` lead to the first of them."""
 
     cause: str
     subject: str
     remedy: str
     owner: str
     since: datetime
+    last_seen_at: datetime
+    attempts: int = 0
+    links: dict[str, str] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
     numbers: list[str] = field(default_factory=list)
 
@@ -59,6 +63,9 @@ class CauseGroup:
             "remedy": self.remedy,
             "owner": self.owner,
             "since": instant_text(self.since),
+            "last_seen_at": instant_text(self.last_seen_at),
+            "attempts": self.attempts,
+            "links": self.links,
             "count": sum(self.kinds.values()),
             "by_kind": dict(self.kinds),
             "numbers": self.numbers,
@@ -72,15 +79,26 @@ def _plural(kind: str) -> str:
 def cause_groups(systems: Systems) -> list[CauseGroup]:
     """Return what waits or is parked by cause and subject, the largest group first."""
     groups: dict[tuple[str, str], CauseGroup] = {}
+    addresses = Addresses(systems.settings)
     for page in systems.ledger.iterate(states=(State.WAITING, State.PARKED)):
         names = _numbers_of_needs(systems, page)
         for record in page:
             subject = _subject(record, names)
             group = groups.setdefault(
                 (record.cause, subject),
-                CauseGroup(record.cause, subject, record.remedy, record.owner, record.since),
+                CauseGroup(
+                    record.cause,
+                    subject,
+                    record.remedy,
+                    record.owner,
+                    record.since,
+                    record.last_seen_at,
+                    links=addresses.report(record)["links"],
+                ),
             )
             group.since = min(group.since, record.since)
+            group.last_seen_at = max(group.last_seen_at, record.last_seen_at)
+            group.attempts = max(group.attempts, record.attempts)
             group.kinds[str(record.kind)] += 1
             if len(group.numbers) < NAMED:
                 group.numbers.append(record.salesforce_number or record.bc_number or record.key)

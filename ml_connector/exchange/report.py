@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ml_connector.domain.identifiers import State
+from ml_connector.exchange.addresses import Addresses
 from ml_connector.exchange.budgets import budgets
 from ml_connector.exchange.cause_groups import cause_groups
 from ml_connector.exchange.feed_report import feeds, instant_text
@@ -97,12 +98,13 @@ def run_report(systems: Systems, flow_run_id: str) -> SyncReport:
     counts: Counter[str] = Counter()
     by_kind: dict[str, Counter[str]] = {}
     listed: list[dict[str, Any]] = []
+    addresses = Addresses(systems.settings)
     for record in _all_records(systems):
         state = state_in_run(record, started_at)
         counts[state] += 1
         by_kind.setdefault(record.kind, Counter())[state] += 1
         if state in LISTED and not (state is State.EXCLUDED and record.last_seen_at < started_at):
-            listed.append(record.report())
+            listed.append(addresses.report(record))
     code = 1 if counts[State.WAITING] or counts[State.PARKED] else 0
     report = SyncReport(
         connection=systems.settings.name,
@@ -144,8 +146,9 @@ def connection_status(systems: Systems) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     for states in systems.ledger.counts().values():
         counts.update({str(state): number for state, number in states.items()})
+    addresses = Addresses(systems.settings)
     listed = [
-        record.report()
+        addresses.report(record)
         for page in systems.ledger.iterate(states=(State.WAITING, State.PARKED, State.EXCLUDED))
         for record in page
     ]

@@ -136,9 +136,16 @@ class Record:
             "remedy": self.remedy,
             "owner": self.owner,
             "waits_for": self.waits_for,
-            "since": self.since.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "candidates": self.candidates,
+            "since": _instant(self.since),
+            "first_seen_at": _instant(self.first_seen_at),
+            "last_seen_at": _instant(self.last_seen_at),
             "attempts": self.attempts,
         }
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

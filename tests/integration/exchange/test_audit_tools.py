@@ -35,18 +35,51 @@ def handed_over(connected: Any) -> dict[str, Any]:
     return next(row for row in connected.salesforce("Order") if row.get("BC_Order_Id__c"))
 
 
-def test_a_record_is_found_by_every_name_it_has(synced: Any) -> None:
-    """Salesforce id, order number, BC number and BC id lead to the same life."""
-    order = handed_over(synced)
-    names = ("Id", "OrderNumber", "BC_Order_Number__c", "BC_Order_Id__c")
+NAMES = {
+    "Product2": ("Id", "ProductCode", "BC_Item_Number__c", "BC_Item_Id__c"),
+    "Account": ("Id", "AccountNumber", "BC_Customer_Number__c", "BC_Customer_Id__c"),
+    "Contact": ("Id", "BC_Contact_Id__c"),
+    "Order": ("Id", "OrderNumber", "BC_Order_Number__c", "BC_Order_Id__c"),
+}
+KINDS = {"Product2": "item", "Account": "customer", "Contact": "contact", "Order": "order"}
+
+
+@pytest.mark.parametrize("sobject", NAMES)
+def test_a_record_is_found_by_every_name_it_has(synced: Any, sobject: str) -> None:
+    """Salesforce id in 15 and 18 characters, numbers and BC id lead to the same life, any case."""
+    names = NAMES[sobject]
+    row = next(each for each in synced.salesforce(sobject) if all(each.get(n) for n in names))
+    texts = [row[name] for name in names]
+    texts += [row["Id"][:15], row["Id"].lower(), row[names[-1]].upper()]
 
     with Systems.open(synced.settings) as systems:
-        found = [audit_of(systems, order[name]) for name in names]
+        found = [audit_of(systems, text) for text in texts]
 
-    assert all(document == found[0] for document in found)
-    actions = [entry["action"] for entry in (found[0] or {})["entries"]]
-    assert actions[0] == "create"
+    assert {document["record"]["kind"] for document in found if document} == {KINDS[sobject]}
+    assert all(document and document["record"] == found[0]["record"] for document in found)
+    assert all(document["entries"] == found[0]["entries"] for document in found)
+    actions = [entry["action"] for entry in found[0]["entries"]]
+    assert actions[0] in ("create", "link")
     assert "show" in actions
+
+
+def test_an_invoice_leads_to_the_life_of_its_order(synced: Any) -> None:
+    """By its BC number or id: what was posted, and the order it belongs to."""
+    order = handed_over(synced)
+    synced.act("business-central", "draft_invoice", order=order["BC_Order_Number__c"])
+    synced.sync()
+    (invoice,) = synced.business_central("salesInvoices", orderNumber=order["BC_Order_Number__c"])
+
+    with Systems.open(synced.settings) as systems:
+        by_order = audit_of(systems, order["Id"])
+        found = [audit_of(systems, invoice[name]) for name in ("number", "id")]
+
+    for document in found:
+        assert document
+        assert document["record"]["kind"] == "invoice"
+        assert "post" in [entry["action"] for entry in document["entries"]]
+        assert by_order
+        assert document["entries"] == by_order["entries"]
 
 
 def test_amounts_are_text_with_and_without_cents(synced: Any) -> None:

@@ -88,7 +88,10 @@ def test_a_record_prints_as_plain_values() -> None:
         "remedy": "",
         "owner": "finance",
         "waits_for": [{"kind": "item", "salesforce_id": "01t"}],
+        "candidates": [],
         "since": "2026-03-01T12:00:00Z",
+        "first_seen_at": "2026-03-01T12:00:00Z",
+        "last_seen_at": "2026-03-01T12:00:00Z",
         "attempts": 1,
     }
     assert {type(value) for value in printed.values()} == {str, int, list}
