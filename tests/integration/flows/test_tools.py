@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect import get_client
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 
 from blocks.connected_systems import load_connection
 from flows.reconciliation import reconcile
@@ -103,8 +105,29 @@ def test_the_audit_of_a_record_is_an_artifact_with_its_runs(
     assert asyncio.run(verification_of(connection)).document["ok"]
 
 
-def test_no_run_leaves_a_secret_anywhere(connection: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Ledger, logs, run parameters, task runs and artifacts hold neither secrets nor tokens."""
+def _prefect_database() -> list[bytes]:
+    """Return the files of the Prefect server's database."""
+    url = str(PREFECT_API_DATABASE_CONNECTION_URL.value())
+    database = Path(url.partition(":///")[2].partition("?")[0])
+    return [path.read_bytes() for path in database.parent.glob(f"{database.name}*")]
+
+
+async def _failure_of(connection: str) -> str:
+    """Run the main job, which fails, and return all that its exceptions and messages say."""
+    state = await sync(connection, return_state=True)
+    error = await state.aresult(raise_on_failure=False)
+    assert isinstance(error, BaseException)
+    told = "".join(traceback.format_exception(error))
+    return f"{told} {error!r} {vars(error)} {state.message}"
+
+
+def test_no_run_leaves_a_secret_anywhere(
+    connection: str, running_sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ledger, logs, Prefect's database, artifacts and exceptions hold neither secret nor token.
+
+    A token endpoint that repeats the secret in its refusal changes nothing.
+    """
     caplog.set_level(logging.DEBUG, "ml_connector")
     asyncio.run(sync(connection))
     asyncio.run(reconcile(connection))
@@ -113,16 +136,28 @@ def test_no_run_leaves_a_secret_anywhere(connection: str, caplog: pytest.LogCapt
         secrets = {
             settings.salesforce.client_secret.get_secret_value(),
             settings.business_central.client_secret.get_secret_value(),
+            settings.notification_client_state.get_secret_value(),
             systems.salesforce.auth.session().token,
             systems.business_central.auth.token().secret,
         }
+    said = f"{settings.business_central.client_secret.get_secret_value()} is the wrong secret"
+    refusal = {"error": "invalid_client", "error_description": said, "error_codes": [7000215]}
+    rule = {"path": "oauth2/v2.0/token", "status": 401, "times": None}
+    running_sandbox.admin.post(
+        "/business-central/faults", json={**rule, "body_text": json.dumps(refusal)}
+    ).raise_for_status()
+    failed = asyncio.run(_failure_of(connection))
 
     _, left = asyncio.run(_written_to_prefect())
 
     ledger = Path(settings.ledger_url_text().removeprefix("sqlite:///"))
     files = [path for path in ledger.parent.glob(f"{ledger.name}*") if path.is_file()]
+    database = _prefect_database()
     assert files
-    texts = [left.encode(), caplog.text.encode(), *(path.read_bytes() for path in files)]
+    assert database
+    assert "wrong secret" in failed
+    texts = [left.encode(), caplog.text.encode(), failed.encode(), *database]
+    texts += [path.read_bytes() for path in files]
     assert len(left) > 1000
     for secret in secrets:
         assert len(secret) > 7
