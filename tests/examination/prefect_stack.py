@@ -29,6 +29,7 @@ START_SECONDS = 180.0
 RUN_SECONDS = 240.0
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 POLL_SECONDS = "1"
+REPORT_SECONDS = 5.0
 API_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -150,7 +151,12 @@ class PrefectStack:
         return str(self._post(f"/deployments/{found['id']}/create_flow_run", body)["id"])
 
     def retry(self, run_id: str) -> None:
-        """Do what *Retry* in the UI does: schedule the same run again."""
+        """Do what *Retry* in the UI does: schedule the same run again.
+
+        Not in the first seconds: the worker reports a killed process twice, and its second report
+        would overwrite the retry.
+        """
+        time.sleep(REPORT_SECONDS)
         self.set_state(run_id, "SCHEDULED", "AwaitingRetry")
 
     def set_state(self, run_id: str, kind: str, name: str) -> None:
