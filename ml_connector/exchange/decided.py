@@ -30,6 +30,7 @@ from ml_connector.exchange.write_protocol import (
     audit,
     audit_decision,
     enter_decision,
+    has_settled,
 )
 from ml_connector.ledger.records import Intent, Record
 from ml_connector.ledger.transaction import Transaction
@@ -130,11 +131,18 @@ def _rebased(records: Mapping[str, Record], answered: Sequence[Intent]) -> set[s
 
 
 def _answered(systems: Systems, records: Sequence[Record]) -> list[Intent]:
-    """Return earlier attempts that a look into BC has answered: the record is there and equal."""
+    """Return earlier attempts that a look into BC has answered: the record is there and equal.
+
+    A change that may still arrive is not answered by that: both sides can be equal because the rep
+    took the edit back. It is looked for again until it has settled.
+    """
     if not records:
         return []
     found = systems.ledger.intents(records[0].kind, [record.key for record in records])
-    return [intent for intents in found.values() for intent in intents if intent.sent_at]
+    sent = [intent for intents in found.values() for intent in intents if intent.sent_at]
+    return [
+        intent for intent in sent if intent.operation == "create" or has_settled(systems, intent)
+    ]
 
 
 def _store(tx: Transaction, systems: Systems, step: _Step) -> None:

@@ -119,6 +119,32 @@ def test_an_account_edited_twice_with_the_first_answer_lost(connected: Any) -> N
     assert customer["phoneNumber"] == "+1 555 0109"
 
 
+def test_an_account_edited_back_while_its_lost_write_may_still_arrive(connected: Any) -> None:
+    """Equal sides do not end the matter before it has settled: the write comes after that look."""
+    central = connected.settings.business_central.model_copy(update={"settle_seconds": 600})
+    connected.settings = connected.settings.model_copy(update={"business_central": central})
+    connected.sync()
+    account = next(row for row in connected.salesforce("Account") if row.get("BC_Customer_Id__c"))
+    edit_account(connected, account, "+1 555 0110")
+    connected.sync()
+    edit_account(connected, account, "+1 555 0111")
+    connected.fault("business-central", method="PATCH", path="customers", drop="before")
+    connected.sync_through_faults()
+    edit_account(connected, account, "+1 555 0110")
+    connected.sync()
+    (customer,) = connected.business_central("customers", id=account["BC_Customer_Id__c"])
+    late = {"phoneNumber": "+1 555 0111"}
+    connected.act(
+        "business-central", "edit", entity="customers", record=customer["number"], fields=late
+    )
+
+    connected.sync()
+    connected.sync()
+
+    (customer,) = connected.business_central("customers", id=account["BC_Customer_Id__c"])
+    assert customer["phoneNumber"] == "+1 555 0110"
+
+
 def edit_account(connected: Any, account: Row, phone: str) -> None:
     """Let the rep change the Account's phone number."""
     connected.act(
