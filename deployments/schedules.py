@@ -1,17 +1,13 @@
-"""Schedules stay as their operator set them when the deployments are made anew.
-
-Prefect removes every schedule of a deployment when it is deployed again, and makes those of
-prefect.yaml.
-"""
+"""Schedules belong to the operators: they outlive a new deployment as people have set them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Self
 
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.actions import DeploymentScheduleUpdate, DeploymentUpdate
 from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 
@@ -19,10 +15,14 @@ from deployments.work_pool import read_our_deployments
 
 
 class KnownSchedules:
-    """The schedules of each deployment as they are at one moment."""
+    """The schedules of every deployment as they stood before it was made anew.
 
-    def __init__(self, by_deployment: dict[str, list[DeploymentSchedule]]) -> None:
-        self._known = by_deployment
+    Prefect itself replaces them by those of prefect.yaml: switched off, with the file's times, and
+    without what was added in the UI.
+    """
+
+    def __init__(self, earlier: Mapping[str, list[DeploymentSchedule]]) -> None:
+        self._earlier = earlier
 
     @classmethod
     async def read(cls) -> Self:
@@ -31,31 +31,34 @@ class KnownSchedules:
             return cls({each.name: each.schedules for each in await read_our_deployments(client)})
 
     async def restore(self, first_on: Collection[str] = ()) -> None:
-        """Give shipped schedules their cadence and switch back, and others as a whole.
-
-        A shipped schedule keeps its new parameters. One that was not known is off, unless its
-        deployment is in *first_on* and had no schedules before.
-        """
+        """Put every schedule back; those of new deployments in *first_on* are switched on."""
         async with get_client() as client:
             for deployment in await read_our_deployments(client):
-                if deployment.name in self._known:
-                    await self._restore(client, deployment)
-                elif deployment.name in first_on:
-                    for schedule in deployment.schedules:
-                        await client.update_deployment_schedule(
-                            deployment.id, schedule.id, active=True
-                        )
+                is_new = deployment.name not in self._earlier
+                is_on = is_new and deployment.name in first_on
+                await self._restore(client, deployment, is_first_on=is_on)
 
-    async def _restore(self, client: PrefectClient, deployment: DeploymentResponse) -> None:
-        shipped = {each.slug: each for each in deployment.schedules if each.slug}
-        for known in self._known[deployment.name]:
-            new = shipped.get(known.slug or "")
-            if new is None:
-                again = DeploymentScheduleCreate.model_validate(
-                    known.model_dump(include={"schedule", "active", "parameters", "slug"})
-                )
-                await client.create_deployment_schedules(deployment.id, [again])
-            elif (new.active, new.schedule) != (known.active, known.schedule):
-                await client.update_deployment_schedule(
-                    deployment.id, new.id, active=known.active, schedule=known.schedule
-                )
+    async def _restore(
+        self, client: PrefectClient, deployment: DeploymentResponse, *, is_first_on: bool
+    ) -> None:
+        earlier = self._earlier.get(deployment.name, [])
+        known = {schedule.slug for schedule in earlier}
+        new = [schedule for schedule in deployment.schedules if schedule.slug not in known]
+        wanted = [
+            *(_as_it_is(each) for each in earlier),
+            *(_as_it_is(each, active=each.active or is_first_on) for each in new),
+        ]
+        if wanted:
+            await client.update_deployment(deployment.id, DeploymentUpdate(schedules=wanted))
+
+
+def _as_it_is(
+    schedule: DeploymentSchedule, *, active: bool | None = None
+) -> DeploymentScheduleUpdate:
+    return DeploymentScheduleUpdate(
+        schedule=schedule.schedule,
+        active=schedule.active if active is None else active,
+        max_scheduled_runs=schedule.max_scheduled_runs,
+        parameters=schedule.parameters,
+        slug=schedule.slug,
+    )

@@ -50,6 +50,9 @@ class BatchesFailed(TransientError):
     default_code = "batches_failed"
     default_remedy = "Retry the run once the service answers again; it writes only what is missing."
 
+    result: PhaseResult | None = None
+    """What the run did all the same."""
+
 
 class Scope:
     """The systems of a run. A plain object, so that Prefect does not look inside."""
@@ -211,11 +214,13 @@ class PhaseResult:
         """
         if self.faults:
             first = self.faults[0]
-            raise BatchesFailed(
+            failure = BatchesFailed(
                 f"Not everything could be done, the rest was: {first.message}",
                 system=first.system,
                 operation=first.operation,
             )
+            failure.result = self
+            raise failure
 
     def __str__(self) -> str:
         told = [f"{n} {state}" for state, n in sorted(self.counts.items())]
@@ -319,12 +324,15 @@ def windows(systems: Systems, keys: Sequence[str]) -> list[Window]:
 async def settle(phase: Awaitable[PhaseResult]) -> PhaseResult:
     """Await a phase of a longer run; a service that stayed away is remembered, not raised.
 
-    So the next phases still do what does not depend on what is missing.
+    So the next phases still do what does not depend on what is missing, and what the phase did
+    all the same is counted.
 
     Raises: whatever else ended the phase, such as refused credentials.
     """
     try:
         return await phase
+    except BatchesFailed as failure:
+        return failure.result or PhaseResult(faults=[failure])
     except TransientError as fault:
         return PhaseResult(faults=[fault])
 

@@ -12,7 +12,7 @@ from ml_connector.cli.prefect_programs import project_folder
 def deploy(name: Name, as_json: Json = False) -> None:
     """Deploy every flow of this checkout; schedules begin switched off, with NAME filled in.
 
-    Run it again after an upgrade: schedules stay as you set them, and those you added.
+    Run it again after an upgrade, and for each further connection: schedules stay as you set them.
     """
     run_command(lambda: _deploy(name), as_json=as_json)
 

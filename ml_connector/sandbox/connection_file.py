@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from ml_connector.sandbox.identities import NAME
+
 SETTLE_SECONDS = 5
 
 
@@ -19,13 +21,14 @@ def write_connection_file(
     business_central: dict[str, Any],
     *,
     single_currency: bool,
+    name: str = NAME,
     notification_url: str = "",
 ) -> Path:
     """Write connection.toml and its two secret files; paths in it are relative to it."""
     write_private(directory / "salesforce.secret", salesforce["client_secret"])
     write_private(directory / "business_central.secret", business_central["client_secret"])
     lines = [
-        'name = "sandbox"',
+        f'name = "{name}"',
         "",
         "[salesforce]",
         f'my_domain_url = "{salesforce["url"]}"',

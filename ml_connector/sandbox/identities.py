@@ -2,6 +2,7 @@
 
 import secrets
 import uuid
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ _SPACE = uuid.UUID("6d6c2d63-6f6e-4e65-9374-6f722d626f78")
 ENVIRONMENT = "Production"
 COMPANY_NAME = "CRONUS Distribution"
 LOCAL_CURRENCY = "USD"
+NAME = "sandbox"
+"""What the connection of a sandbox is called when it is given no name."""
 
 
 def fixed_uuid(*parts: object) -> str:
@@ -26,11 +29,12 @@ class Identities:
     business_central: dict[str, Any]
 
 
-def make_identities() -> Identities:
-    """Identities of a fresh sandbox."""
+def make_identities(name: str = NAME) -> Identities:
+    """Identities of a fresh sandbox; each name is another org, tenant and company."""
+    apart = () if name == NAME else (name,)
     return Identities(
         salesforce={
-            "organization_id": record_id("00D", 1),
+            "organization_id": record_id("00D", zlib.crc32(name.encode()) if apart else 1),
             "client_id": "3MVG9" + secrets.token_urlsafe(40).replace("-", "a").replace("_", "b"),
             "client_secret": secrets.token_hex(32).upper(),
             "username": "integration@acme.example",
@@ -39,11 +43,11 @@ def make_identities() -> Identities:
             "currency": LOCAL_CURRENCY,
         },
         business_central={
-            "tenant_id": fixed_uuid("tenant"),
-            "client_id": fixed_uuid("application"),
+            "tenant_id": fixed_uuid("tenant", *apart),
+            "client_id": fixed_uuid("application", *apart),
             "client_secret": secrets.token_urlsafe(30),
             "environment": ENVIRONMENT,
-            "company_id": fixed_uuid("company"),
+            "company_id": fixed_uuid("company", *apart),
             "company_name": COMPANY_NAME,
             "local_currency": LOCAL_CURRENCY,
         },

@@ -24,7 +24,7 @@ from ml_connector.sandbox.frame.child import (
     quiet_config,
 )
 from ml_connector.sandbox.frame.wire import WireError, decode, encode
-from ml_connector.sandbox.identities import Identities, make_identities
+from ml_connector.sandbox.identities import NAME, Identities, make_identities
 from ml_connector.sandbox.proxy import ConnectProxy, ways
 from ml_connector.sandbox.public_admin import build_public_admin
 from ml_connector.sandbox.seed import Load, build
@@ -46,6 +46,11 @@ def make_parser() -> argparse.ArgumentParser:
         description="Run a Salesforce org and a Business Central company on this computer.",
     )
     parser.add_argument("--dir", type=Path, help="where its files go; a temporary one when absent")
+    parser.add_argument(
+        "--name",
+        default=NAME,
+        help="of the connection; sandboxes of different names are different orgs and companies",
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same data")
     parser.add_argument("--customers", type=int, default=60, help="accounts in Salesforce")
     parser.add_argument("--items", type=int, default=40, help="items in Business Central")
@@ -116,7 +121,7 @@ class _Sandbox:
         proxy: ConnectProxy | None = None
         try:
             self._check_package()
-            identities = make_identities()
+            identities = make_identities(self._arguments.name)
             certificates = make_authority(self._directory)
             self._write_seeds(identities)
             self._start_children(certificates)
@@ -242,6 +247,7 @@ class _Sandbox:
             org,
             company,
             single_currency=self._arguments.currency_mode == "single",
+            name=self._arguments.name,
             notification_url=self._arguments.notification_url,
         )
         return {

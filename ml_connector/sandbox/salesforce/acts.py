@@ -1,5 +1,6 @@
 """What people of the org do: a salesperson's and an administrator's acts."""
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -77,6 +78,13 @@ class OrgSystem:
     def restore(self, blob: bytes) -> None:
         """Sets the state as a snapshot had it."""
         self.org.restore(blob)
+
+    # --- administration ---
+
+    def do_rotate_client_secret(self) -> dict[str, str]:
+        """An administrator draws a new consumer secret; the old one is refused from now on."""
+        self.org.client_secret = secrets.token_hex(32).upper()
+        return {"client_secret": self.org.client_secret}
 
     # --- finding ---------------------------------------------------------------------------
 

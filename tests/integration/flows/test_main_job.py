@@ -28,7 +28,7 @@ def _writes(sandbox: RunningSandbox) -> int:
     writes = [
         entry
         for system in ("salesforce", "business-central")
-        for entry in sandbox.admin.get(f"/{system}/writes").json()
+        for entry in sandbox.admin.get(f"/{system}/writes").json()["writes"]
     ]
     return len(writes)
 

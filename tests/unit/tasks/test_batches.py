@@ -119,6 +119,22 @@ async def test_failed_batches_do_not_end_the_longer_run() -> None:
     assert len(result.faults) == 1
 
 
+async def test_a_failed_phase_still_tells_what_it_did() -> None:
+    """The summary of the longer run counts the records that went through."""
+    failed = PhaseResult(faults=[TransientError("away")])
+    failed.add([_outcome(State.WRITTEN)])
+
+    async def phase() -> PhaseResult:
+        failed.raise_faults()
+        return failed
+
+    result = await settle(phase())
+
+    assert result.counts == {State.WRITTEN: 1}
+    with pytest.raises(BatchesFailed, match=r"^Not everything could be done, the rest was: away$"):
+        result.raise_faults()
+
+
 async def test_refused_credentials_end_the_longer_run() -> None:
     """Nothing else can succeed without a sign-in, so the run stops there."""
 
