@@ -122,7 +122,7 @@ def _moved_at_most(systems: Systems, due: list[Record]) -> dict[str, Decimal]:
         for row in systems.salesforce.query_rows(soql):
             record = known[eighteen(str(row["Id"]))]
             now, before = (
-                Decimal(str(each or 0)) for each in (row["TotalAmount"], record.facts["net"])
+                Decimal(str(each or 0)) for each in (row.get("TotalAmount"), record.facts["net"])
             )
             currency = str(record.facts.get("currency", ""))
             if now != before:

@@ -47,11 +47,7 @@ _LOST = frozenset({
     "REQUIRED_FIELD_MISSING", "NOT_FOUND", "ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY",
     "FAILED_ACTIVATION", "MALFORMED_ID",
 })  # fmt: skip
-"""How an upsert by External Id says that no record carries it."""
-
-_GONE = frozenset({"NOT_FOUND", "ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})
-"""How an update by Salesforce Id says that there is no such record; the last one may also mean a
-record that a field names."""
+"""How Salesforce may say that it has no such record; whether it has is read, never guessed."""
 
 
 @dataclass(slots=True)
@@ -198,11 +194,10 @@ def _send(
     ]
     _shown_together(systems, claims, done, result)
     lost: list[_Lost] = []
-    missing = _LOST if by_external_id else _GONE
     for record, fields, answer in answers:
         if _is_plain(answer):
             continue
-        if answer.errors and answer.errors[0].code in missing:
+        if answer.errors and answer.errors[0].code in _LOST:
             lost.append(_Lost(_Shown(record, fields, answer.request_id), _said(answer)))
             continue
         try:
