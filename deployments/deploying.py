@@ -42,7 +42,7 @@ async def deploy(project: Path, connection: str = "", first_on: Collection[str] 
         file = Path(folder) / FILE
         file.write_text(yaml.safe_dump(deployed(config, connection, suffix)), encoding="utf-8")
         await _run_prefect(project, file, connection)
-    await schedules.restore(first_on)
+    await schedules.restore([f"{name}{suffix}" for name in first_on])
 
 
 async def _is_taken_from(connection: str) -> bool:
