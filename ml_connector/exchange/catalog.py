@@ -24,7 +24,7 @@ from ml_connector.exchange.collect import (
     shown_fields,
 )
 from ml_connector.exchange.decided import Decided, store_decided
-from ml_connector.exchange.expressed import express
+from ml_connector.exchange.expressed import express, forget_unmapped
 from ml_connector.exchange.number_series import written_row
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import planned_record, write_each
@@ -72,7 +72,7 @@ def prepare_items(systems: Systems, keys: Sequence[str]) -> Prepared:
             continue
         record.salesforce_number = product.product_code or product.name or ""
         record.source_stamp = content_digest(rows[key])
-        record.wanted.pop("IsActive", None)
+        forget_unmapped(record, systems.policy.fields, "items")
         record.shown = shown_fields(rows[key], {"IsActive", *record.wanted})
         external = (product.bc_item_id or "").lower()
         decision = plan_item(

@@ -38,7 +38,7 @@ from ml_connector.exchange.collect import (
 )
 from ml_connector.exchange.customers import KEPT, agrees, company_contacts, note_kept
 from ml_connector.exchange.decided import Decided, store_decided
-from ml_connector.exchange.expressed import express
+from ml_connector.exchange.expressed import express, forget_unmapped
 from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.merges import (
     absorb_merged,
@@ -121,6 +121,7 @@ def prepare_contacts(systems: Systems, keys: Sequence[str]) -> Prepared:
             continue
         record.salesforce_number = person_name(contact)
         record.source_stamp = content_digest(rows[key])
+        forget_unmapped(record, systems.policy.fields, "contacts")
         record.shown = shown_fields(rows[key], record.wanted)
         record.facts["account_id"] = contact.account_id or ""
         decision = _decide(systems, contact, record, window)

@@ -41,7 +41,7 @@ from ml_connector.exchange.collect import (
     shown_fields,
 )
 from ml_connector.exchange.decided import Decided, store_decided
-from ml_connector.exchange.expressed import express
+from ml_connector.exchange.expressed import express, forget_unmapped
 from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.merges import (
     absorb_merged,
@@ -213,6 +213,7 @@ def _note_source(
 ) -> None:
     record.salesforce_number = account.account_number or account.name or ""
     record.source_stamp = content_digest(row)
+    forget_unmapped(record, systems.policy.fields, "customers")
     record.shown = shown_fields(row, record.wanted)
     record.facts["currency"] = account.currency_iso_code or systems.org_currency()
 

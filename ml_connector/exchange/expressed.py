@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from ml_connector.billing.status import sync_fields
+from ml_connector.configuration.fields import FieldMapping, shown_from
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.identifiers import Kind, State
 from ml_connector.exchange.collect import same_value
@@ -71,6 +72,14 @@ def _message(record: Record) -> str:
         return record.message or str(record.facts.get("notice", ""))
     remedy = f" {record.remedy}" if record.remedy else ""
     return f"{record.message}{remedy}"
+
+
+def forget_unmapped(record: Record, mappings: Iterable[FieldMapping], entity_set: str) -> None:
+    """Let go of custom fields that are mapped no more: what was written is left to people."""
+    mapped = shown_from(mappings, entity_set)
+    for name in [each for each in record.wanted if not each.startswith("BC_")]:
+        if name not in mapped:
+            del record.wanted[name]
 
 
 def differences(record: Record) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from ml_connector.exchange.chains import Chain, read_chains
 from ml_connector.exchange.collect import content_digest, due_keys, mark_changed, shown_fields
 from ml_connector.exchange.customers import poll_orders, read_customers
 from ml_connector.exchange.decided import Decided, store_decided
-from ml_connector.exchange.expressed import express
+from ml_connector.exchange.expressed import express, forget_unmapped
 from ml_connector.exchange.order_lines import LINES_READ, line_marks
 from ml_connector.exchange.order_removal import forget_partner, removal
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
@@ -120,7 +120,7 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
             else:
                 decided.append(Decided(record, gone))
             continue
-        _note_source(record, order, rows[key])
+        _note_source(systems, record, order, rows[key])
         context = _context(systems, order, window)
         if record.bc_id:
             linked = _decide_linked(systems, record, order, context, window)
@@ -155,7 +155,8 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
     return Prepared(tuple(plans), outcomes)
 
 
-def _note_source(record: Record, order: Order, row: Mapping[str, Any]) -> None:
+def _note_source(systems: Systems, record: Record, order: Order, row: Mapping[str, Any]) -> None:
+    forget_unmapped(record, systems.policy.fields, "salesOrders")
     record.salesforce_number = order.order_number or ""
     record.source_stamp = content_digest(row)
     record.shown = shown_fields(row, record.wanted)

@@ -22,7 +22,7 @@ from ml_connector.exchange.collect import (
     poll_bc,
     row_stamp,
 )
-from ml_connector.exchange.expressed import express
+from ml_connector.exchange.expressed import express, forget_unmapped
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import audit_decision, enter_decision, label
 from ml_connector.ledger.records import Document, Record
@@ -249,6 +249,7 @@ def _flag_deleted(systems: Systems, record: Record, chain: Chain) -> bool:
 
 def apply_chain(systems: Systems, record: Record, chain: Chain) -> None:
     """Derive the status fields of *record* from *chain*; changes the record in memory only."""
+    forget_unmapped(record, systems.policy.fields, "salesOrders")
     record.wanted.update(status_fields(systems, record, chain))
     order = chain.order
     record.facts["gone"] = order is None
@@ -386,6 +387,7 @@ def _apply_account(
     if customer is None or (with_amounts and detail is None):
         return False
     before = dict(record.wanted)
+    forget_unmapped(record, systems.policy.fields, "customers")
     record.bc_number = customer.number or record.bc_number
     if with_amounts:
         currency = str(record.facts.get("currency") or systems.org_currency())

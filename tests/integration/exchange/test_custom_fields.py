@@ -18,6 +18,7 @@ FROM_SALESFORCE = (
     ("Product2.Description", "items.displayName2"),
     ("Order.PoNumber", "salesOrders.shipToContact"),
 )
+SHOWN_ON = dict(pair[0].split(".") for pair in FROM_BC)
 PAIRS = {
     "Account": "customers",
     "Contact": "contacts",
@@ -63,7 +64,10 @@ def values(connected: Any, pair: tuple[str, str]) -> list[tuple[Any, Any]]:
 
 
 def test_values_bc_owns_are_shown_and_follow(connected: Any) -> None:
-    """On Account, Contact, Product2 and Order, though no amounts of Accounts are shown."""
+    """On Account, Contact, Product2 and Order, though no amounts of Accounts are shown.
+
+    Once nobody maps them any more, they are the users' own.
+    """
     ours = mapped(connected, FROM_BC, "business_central", status={"accounts": False})
 
     ours.sync()
@@ -91,6 +95,14 @@ def test_values_bc_owns_are_shown_and_follow(connected: Any) -> None:
     before = len(ours.writes())
     ours.sync()
     assert len(ours.writes()) == before
+
+    for sobject, field in SHOWN_ON.items():
+        for row, _ in linked(ours, sobject)[:2]:
+            edit = {"sobject": sobject, "record": row["Id"], "fields": {field: "Mine"}}
+            ours.act("salesforce", "edit", **edit)
+    mapped(connected, (), "business_central", status={"accounts": False}).sync()
+    for sobject, field in SHOWN_ON.items():
+        assert len(ours.salesforce(sobject, **{field: "Mine"})) == 2, sobject
 
 
 def test_a_field_mapped_later_reaches_orders_that_were_handed_over(connected: Any) -> None:
