@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from ml_connector.changes.feed_lease import NAME
 from ml_connector.configuration.connection_file import load_connection_file
 from ml_connector.exchange.systems import Systems
 from tasks.batches import Scope
@@ -23,6 +24,8 @@ async def capture(file: Path, ledger: Path) -> None:
         update={"ledger_url": SecretStr(f"sqlite:///{ledger}")}
     )
     with Systems.open(settings) as systems:
+        if systems.ledger.lease_held_until(NAME) is not None:
+            sys.stderr.write("standing by\n")
         async with capturing(Scope(systems), minutes=5) as capture:
             async for _ in capture.rounds():
                 await asyncio.sleep(1)
