@@ -11,7 +11,7 @@ LANES ?= 2
 PREFECT_RUNS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-fast examination examination-prefect check format docs site lock postgres clean
+.PHONY: help install demo up down test test-fast examination examination-prefect check format docs site lock postgres browser clean
 
 help: ## Show the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,7 +34,7 @@ up: install ## Start a local stack that stays: Prefect with login, worker, liste
 down: ## End the local stack; nothing of it is left running
 	@$(BIN)/ml-connector down $(OPTIONS)
 
-test: install postgres ## Run every test
+test: install postgres browser ## Run every test
 	$(BIN)/python -m pytest
 
 test-fast: install ## Run the tests that start no server
@@ -69,6 +69,9 @@ lock: ## Renew requirements.lock (needs uv)
 
 postgres: ## Install the PostgreSQL server the tests start, when it is missing and we are root
 	@sh .ci/postgres
+
+browser: ## Install the browser the tests look at the Prefect UI with, when it is missing and we are root
+	@sh .ci/chromium
 
 clean: ## Remove what the commands made
 	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis ci-output
