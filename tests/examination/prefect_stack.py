@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -68,7 +69,7 @@ class PrefectStack:
             environment=self.environment,
             cwd=folder,
         )
-        self._http = httpx.Client(base_url=api, trust_env=False, timeout=60)
+        self._http = httpx.Client(base_url=api, trust_env=False, timeout=180)
         wait_until_healthy(f"{api}/health", server, START_SECONDS)
         self._worker: Program | None = None
 
@@ -147,7 +148,11 @@ class PrefectStack:
     def start_run(self, deployment: str, connection: str) -> str:
         """Start a deployment as the UI does; returns the flow run's id."""
         found = self._get(f"/deployments/name/{deployment}/{deployment}")
-        body = {"parameters": {"connection": connection}, "state": {"type": "SCHEDULED"}}
+        body = {
+            "parameters": {"connection": connection},
+            "state": {"type": "SCHEDULED"},
+            "idempotency_key": str(uuid4()),
+        }
         return str(self._post(f"/deployments/{found['id']}/create_flow_run", body)["id"])
 
     def retry(self, run_id: str) -> None:
@@ -206,10 +211,15 @@ class PrefectStack:
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the API; a busy server on SQLite answers 503, as Prefect's own client expects."""
-        for pause in API_PAUSES:
-            answer = self._http.request(method, path, json=body)
-            if answer.status_code != 503:
-                break
+        for pause in (*API_PAUSES, None):
+            try:
+                answer = self._http.request(method, path, json=body)
+            except httpx.TransportError:
+                if pause is None:
+                    raise
+            else:
+                if answer.status_code != 503 or pause is None:
+                    break
             time.sleep(pause)
         answer.raise_for_status()
         return answer.json()
