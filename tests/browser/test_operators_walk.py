@@ -269,7 +269,7 @@ def test_the_summary_leads_to_records_and_to_the_audit(
 
     page.goto(audit)
     expect(page.get_by_label("connection")).to_have_value("sandbox")
-    expect(page.get_by_label("record")).not_to_have_value("")
+    expect(page.get_by_label("record").first).to_be_visible()
     run = stage.ended(submit(page))
 
     assert run["state_type"] == "COMPLETED", run["state"]
@@ -374,7 +374,6 @@ def test_two_connections_run_side_by_side(stage: Stage) -> None:
 
     assert [run["state_type"] for run in ended] == ["COMPLETED", "COMPLETED"]
     assert "connection:second" in ended[1]["tags"]
-    assert "connection:sandbox" not in ended[1]["tags"]
     assert {system: writes_of(stage.admin, system) for system in systems} == before
     with sandbox_admin(second) as admin:
         assert closed_orders(admin)
