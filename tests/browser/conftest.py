@@ -73,7 +73,13 @@ class Stage:
         """Return what Prefect's API answers; a database that is busy is asked again."""
 
         def look() -> httpx.Response | None:
-            answer = self.prefect.get(path) if body is None else self.prefect.post(path, json=body)
+            if body is not None:
+                answer = self.prefect.post(path, json=body)
+            else:
+                try:
+                    answer = self.prefect.get(path)
+                except httpx.TimeoutException:
+                    return None
             return None if answer.status_code == 503 else answer
 
         return eventually(look, path).raise_for_status().json()
