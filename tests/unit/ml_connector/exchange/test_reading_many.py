@@ -17,7 +17,8 @@ ROWS = [{"Id": "001000000000001AAA"}]
 def org(*, count: int, bulk: Any) -> Any:
     """Return an org with *count* Accounts whose bulk jobs answer *bulk*, or raise it."""
 
-    def bulk_query(_: str) -> Iterator[list[dict[str, str | None]]]:
+    def bulk_query(_: str, *, page_size: int) -> Iterator[list[dict[str, str | None]]]:
+        assert page_size > 0
         if isinstance(bulk, Exception):
             raise bulk
         yield from bulk
