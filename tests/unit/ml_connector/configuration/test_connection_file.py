@@ -102,6 +102,8 @@ def test_defaults_are_those_of_the_contract(load: Load) -> None:
             "requested_date": "none",
             "total_tolerance": Decimal("0.00"),
             "on_difference": "hold",
+            "on_cancel": "park",
+            "canceled_statuses": (),
             "time_zone": "UTC",
         },
         "invoices": {"posting": "linked_drafts"},
