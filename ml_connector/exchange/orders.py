@@ -217,10 +217,13 @@ def _decide_linked(
             return Decided(record, short)
     mapped = _can_be_mapped(order, context)
     differs = total_difference(order, chain.order, systems.policy.orders) if chain.order else None
-    facts = {"compare_pending": False}
+    facts: dict[str, Any] = {"compare_pending": False}
+    record.reference = order_reference(order, systems.policy.orders)
     if mapped:
         facts |= _order_facts(systems, order, context)
-        record.reference = str(facts["reference"])
+    elif chain.order is not None and not record.facts.get("customer_id"):
+        # linked before its customer was, as after a lost ledger: BC's own says whose drafts are its
+        facts["customer_id"] = chain.order.customer_id
     sent = agreed(order, context, systems.policy.orders) if mapped else None
     shown = incoming(systems.policy.fields, "salesOrders", chain.order) if chain.order else {}
     return Decided(record, differs or change, facts, shown, sent)

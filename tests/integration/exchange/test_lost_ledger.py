@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from ml_connector.exchange import invoices, orders
+from ml_connector.exchange.phases import run_phase
+from ml_connector.exchange.systems import Systems
+
 
 @pytest.fixture
 def without_ledger(connected: Any, tmp_path: Path) -> Any:
@@ -117,3 +121,20 @@ def test_an_invoiced_order_is_linked_by_its_invoices(without_ledger: Any) -> Non
     assert row["BC_Order_Status__c"] == "Invoiced"
     assert row["BC_Order_Id__c"] == order["BC_Order_Id__c"]
     assert order["OrderNumber"] not in without_ledger.orders_by_reference()
+
+
+def test_a_draft_of_an_order_linked_before_its_customer_is_posted(without_ledger: Any) -> None:
+    """The order alone was linked again; its draft is known by the customer BC's order has."""
+    order = next(row for row in without_ledger.salesforce("Order") if row.get("BC_Order_Id__c"))
+    without_ledger.act("business-central", "draft_invoice", order=order["BC_Order_Number__c"])
+    (draft,) = [
+        row for row in without_ledger.business_central("salesInvoices") if row["status"] == "Draft"
+    ]
+
+    with Systems.open(without_ledger.settings) as systems:
+        run_phase(systems, [order["Id"]], orders.prepare_orders, orders.write_orders)
+        drafts = invoices.collect_drafts(systems)
+        run_phase(systems, drafts, invoices.prepare_drafts, invoices.post_invoices)
+
+    (invoice,) = without_ledger.business_central("salesInvoices", id=draft["id"])
+    assert invoice["_posted"]
