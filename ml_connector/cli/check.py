@@ -27,13 +27,18 @@ def check(name: Name, as_json: Json = False) -> None:
 
 
 async def check_connection(name: str) -> Result:
-    """Return the preflight list of the connection *name*."""
+    """Return the preflight list of the connection *name*.
+
+    Effect: emits an event per system that refuses the connection's credentials.
+    """
     from blocks.connected_systems import load_connection
     from ml_connector.exchange.checks import check_lines
+    from tasks.connector_events import tell_refusals
     from tasks.prefect_checks import prefect_lines
 
     settings = await load_connection(name)
     lines = [*await asyncio.to_thread(check_lines, settings), *await prefect_lines()]
+    tell_refusals(name, lines)
     return Result(
         {"lines": [line.to_json() for line in lines]},
         exit_code_of(lines),

@@ -77,6 +77,7 @@ def _not_let_in(systems: Systems, error: AuthenticationError) -> CheckLine:
             f"Add Dynamics 365 Business Central, application permission {API_ROLE}, and grant "
             "admin consent.",
             ENTRA,
+            refused_by="business_central",
         )
     return CheckLine(
         f"business_central_{error.code}",
@@ -85,6 +86,7 @@ def _not_let_in(systems: Systems, error: AuthenticationError) -> CheckLine:
         f"{systems.settings.business_central.client_id} is not registered there, or not enabled.",
         "Register the client id there, set State to Enabled and assign the permission sets.",
         APPLICATIONS,
+        refused_by="business_central",
     )
 
 
