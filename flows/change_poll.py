@@ -13,7 +13,13 @@ from flows.status_write_back import write_back_status
 from ml_connector.exchange.budgets import has_spare
 from tasks.batches import PhaseResult, Scope, settle
 from tasks.budgets import read_budgets, tell_budgets
-from tasks.changes import find_due, poll_changes_of, poll_masters_of_bc, tell_of_feeds
+from tasks.changes import (
+    find_due,
+    poll_changes_of,
+    poll_lines_of_orders,
+    poll_masters_of_bc,
+    tell_of_feeds,
+)
 from tasks.health import publish_health
 from tasks.open_systems import open_systems
 from tasks.run_labels import name_run
@@ -26,10 +32,10 @@ OF_ORDERS = frozenset({"Order", "OrderItem", "Opportunity"})
 async def poll_changes(connection: ConnectionName) -> PhaseResult:
     """Poll both systems from the last confirmed time on, deletions and merges included.
 
-    Salesforce is read object by object by modification stamp, Business Central by the stamps of its
-    items and documents and the sweep of open invoices. What is known already costs nothing more;
-    what is new goes through the same flows as a change event. A poll that was interrupted goes on
-    where it was.
+    Salesforce is read object by object by modification stamp, lines of Orders included; Business
+    Central by the stamps of its items and documents and the sweep of open invoices. What is known
+    already costs nothing more; what is new goes through the same flows as a change event. A poll
+    that was interrupted goes on where it was.
 
     Args:
         connection: Name of the connection, as saved by ml-connector connect.
@@ -37,6 +43,7 @@ async def poll_changes(connection: ConnectionName) -> PhaseResult:
     async with open_systems(connection) as systems:
         scope = Scope(systems)
         await read_budgets(systems)
+        await poll_lines_of_orders(scope)
         for entity in systems.policy.feeds.entities:
             if entity in OF_ORDERS or await asyncio.to_thread(has_spare, systems):
                 await poll_changes_of(scope, entity)

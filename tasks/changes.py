@@ -21,6 +21,7 @@ from ml_connector.changes.hand_over import Due
 from ml_connector.changes.listener import Listener
 from ml_connector.changes.poll_feed import poll_entity, poll_masters
 from ml_connector.exchange.feed_report import feeds
+from ml_connector.exchange.order_lines import poll_order_lines
 from ml_connector.exchange.systems import Systems
 from tasks.batches import PhaseResult, Scope
 from tasks.connector_events import ParkedWatch
@@ -93,6 +94,12 @@ async def find_changed_orders(scope: Scope) -> list[str]:
 async def poll_changes_of(scope: Scope, entity: str) -> int:
     """Store what changed in one object since its last poll; return how many changes were new."""
     return await scope.run(lambda systems: poll_entity(systems, entity))
+
+
+@task(name="poll-order-lines", task_run_name="poll order lines", **EFFECT)
+async def poll_lines_of_orders(scope: Scope) -> None:
+    """Store which Orders have lines that changed without moving their Order."""
+    await scope.run(poll_order_lines)
 
 
 @task(name="poll-business-central", task_run_name="poll items and contacts", **EFFECT)

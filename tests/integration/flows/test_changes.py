@@ -99,6 +99,29 @@ def test_the_poll_finds_what_nobody_heard(
     assert shown(running_sandbox, order_id)
 
 
+def test_the_poll_finds_a_line_that_changed_without_its_order(
+    connection: str, connection_file: Path, running_sandbox: RunningSandbox
+) -> None:
+    """Another description moves neither total nor stamp of the Order; BC gets it all the same."""
+    run_sync(load_connection_file(connection_file).settings)
+    order_id = new_order(running_sandbox)
+    asyncio.run(poll_connection(connection))
+    where = {"OrderId": order_id}
+    (line,) = running_sandbox.admin.get("/salesforce/records/OrderItem", params=where).json()
+    before = next(row for row in orders(running_sandbox) if row["Id"] == order_id)
+    fields = {"Description": "As agreed on the phone"}
+    act(running_sandbox, "edit", sobject="OrderItem", record=line["Id"], fields=fields)
+    after = next(row for row in orders(running_sandbox) if row["Id"] == order_id)
+    assert after["SystemModstamp"] == before["SystemModstamp"]
+
+    asyncio.run(poll_connection(connection))
+
+    of_order = {"documentId": after["BC_Order_Id__c"]}
+    path = "/business-central/records/salesOrderLines"
+    (written,) = running_sandbox.admin.get(path, params=of_order).json()
+    assert written["description"] == "As agreed on the phone"
+
+
 def events_of(connection: str, count: int) -> list[dict[str, Any]]:
     """Wait until the server knows of so many events about the connection's feeds' standing."""
 
