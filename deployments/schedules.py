@@ -7,7 +7,7 @@ from typing import Self
 
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.actions import DeploymentScheduleUpdate, DeploymentUpdate
+from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 
@@ -48,14 +48,19 @@ class KnownSchedules:
             *(_as_it_is(each) for each in earlier),
             *(_as_it_is(each, active=each.active or is_first_on) for each in new),
         ]
-        if wanted:
-            await client.update_deployment(deployment.id, DeploymentUpdate(schedules=wanted))
+        if wanted == [_as_it_is(each) for each in deployment.schedules]:
+            return
+        # One by one: an update of the deployment refuses schedules without a slug, and those that
+        # people add in the UI have none.
+        for each in deployment.schedules:
+            await client.delete_deployment_schedule(deployment.id, each.id)
+        await client.create_deployment_schedules(deployment.id, wanted)
 
 
 def _as_it_is(
     schedule: DeploymentSchedule, *, active: bool | None = None
-) -> DeploymentScheduleUpdate:
-    return DeploymentScheduleUpdate(
+) -> DeploymentScheduleCreate:
+    return DeploymentScheduleCreate(
         schedule=schedule.schedule,
         active=schedule.active if active is None else active,
         max_scheduled_runs=schedule.max_scheduled_runs,

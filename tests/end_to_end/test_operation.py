@@ -205,14 +205,14 @@ class Plant:
         )
 
 
-def eventually(holds: Callable[[], Any], what: str) -> Any:
-    """Return what *holds* gives once it is true; fails after a while."""
+def eventually(holds: Callable[[], Any], what: str | Callable[[], str]) -> Any:
+    """Return what *holds* gives once it is true; fails after a while with *what* is amiss."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         found = holds()
         if found:
             return found
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what if isinstance(what, str) else what()
         time.sleep(0.3)
 
 
@@ -311,7 +311,8 @@ def test_every_automation_tells_its_operator(plant: Plant) -> None:
         "ml-connector: budget of sandbox nearly used",
     }
     eventually(
-        lambda: expected <= set(plant.inbox.subjects()), f"told {set(plant.inbox.subjects())}"
+        lambda: expected <= set(plant.inbox.subjects()),
+        lambda: f"not told: {expected - set(plant.inbox.subjects())}",
     )
     assert plant.state(failing)["name"] == "Failed"
     eventually(plant.is_in(pending, "Crashed"), "a run that never began")
@@ -353,10 +354,11 @@ def test_schedules_make_runs_and_stay_as_they_were_set(plant: Plant) -> None:
     assert set(schedules) == {"daily", None}
     assert schedules["daily"]["active"]
     assert schedules["daily"]["schedule"]["cron"] == cadence["cron"]
-    assert schedules["daily"]["parameters"] == {"connection": "sandbox"}
+    assert schedules["daily"]["parameters"] == shipped["parameters"]
     assert schedules[None]["parameters"] == {"connection": "another"}
     scheduled = {"deployments": {"id": {"any_": [found["id"]]}}}
-    eventually(
+    runs = eventually(
         lambda: plant.api.post("/flow_runs/filter", json=scheduled).raise_for_status().json(),
         "the schedule makes no run",
     )
+    assert [run for run in runs if run["parameters"] == {"connection": "sandbox"}] == runs
