@@ -34,9 +34,9 @@ class PrefectExamination:
         file = Path(self._sandbox.line["connection_file"])
         self._ledger = file.parent / "ledger.db"
         self._stack = PrefectStack(folder)
-        self._stack.deploy()
-        self._stack.connect(file)
         self._connection = "sandbox"
+        self._stack.connect(file)
+        self._stack.deploy(self._connection)
         self._stack.start_worker()
 
     def close(self) -> None:

@@ -87,10 +87,11 @@ class PrefectStack:
         if done.returncode != 0:
             raise RuntimeError(f"{arguments}: {done.stdout} {done.stderr}")
 
-    def deploy(self) -> None:
-        """Make the work pool and deploy every flow of the project."""
-        self.command(*_prefect(), "work-pool", "create", POOL, "--type", "process")
-        self.command(*_prefect(), "--no-prompt", "deploy", "--all", cwd=PROJECT)
+    def deploy(self, connection: str) -> None:
+        """Make the work pool and deploy every flow of the project for *connection*."""
+        self.command(
+            sys.executable, "-m", "ml_connector.cli.main", "deploy", connection, cwd=PROJECT
+        )
 
     def connect(self, connection_file: Path) -> None:
         """Save the connection's Blocks, as a person does."""

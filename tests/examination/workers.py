@@ -29,6 +29,7 @@ from ml_connector.ledger.run_ids import RunIds
 from ml_connector.tls import trusted_context
 from tests.examination.points import Event, Points
 
+HUNG = "it hung"
 LONGEST_RUN = 90
 LONGEST_SLEEP = 0.05
 MOST_HAND_OVERS = 12
@@ -113,7 +114,7 @@ class Worker:
             if time.monotonic() > deadline:
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
-                self._result.write_text(json.dumps({"how": "broken", "trace": "it hung"}))
+                self._result.write_text(json.dumps({"how": "broken", "trace": HUNG}))
                 self._status = 0
                 return
             time.sleep(0.002)
