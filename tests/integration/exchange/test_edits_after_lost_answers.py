@@ -82,26 +82,24 @@ def test_an_account_edited_after_the_answer_to_its_creation_was_lost(connected: 
     """One customer, with the newest phone number."""
     connected.fault("business-central", method="POST", path="customers$", drop="after")
     connected.sync_through_faults()
-    linked = {row.get("BC_Customer_Id__c") for row in connected.salesforce("Account")}
-    (customer,) = [
-        row
-        for row in connected.business_central("customers")
-        if row["id"] not in linked and row["number"] in numbers(connected)
-    ]
-    (account,) = connected.salesforce("Account", AccountNumber=customer["number"])
-    edit_account(connected, account, "+1 555 0107")
+    unlinked = unlinked_accounts(connected)
+    (number,) = {row["number"] for row in connected.business_central("customers")} & set(unlinked)
+    edit_account(connected, unlinked[number], "+1 555 0107")
 
     connected.sync()
     connected.sync()
 
-    (customer,) = connected.business_central("customers", number=account["AccountNumber"])
+    (customer,) = connected.business_central("customers", number=number)
     assert customer["phoneNumber"] == "+1 555 0107"
 
 
-def numbers(connected: Any) -> set[str]:
-    """Return the numbers of the Accounts that no BC customer is linked to yet."""
-    accounts = connected.salesforce("Account")
-    return {row.get("AccountNumber") for row in accounts if not row.get("BC_Customer_Id__c")}
+def unlinked_accounts(connected: Any) -> dict[str, Row]:
+    """Return the Accounts without customer, by the number that theirs would have."""
+    return {
+        row.get("AccountNumber") or row["Id"].upper(): row
+        for row in connected.salesforce("Account")
+        if not row.get("BC_Customer_Id__c")
+    }
 
 
 def test_an_account_edited_twice_with_the_first_answer_lost(connected: Any) -> None:
