@@ -73,7 +73,7 @@ async def _save_as_an_earlier_version_did(name: str) -> None:
         local_currency="USD",
     )
     await central.asave(name)
-    ledger = LedgerDatabase(url=SecretStr("sqlite:////tmp/earlier.db"))
+    ledger = LedgerDatabase(url=SecretStr("sqlite:////earlier/ledger.db"))
     await ledger.asave(name)
     saved = EarlierConnection(salesforce=salesforce, business_central=central, ledger=ledger)
     await saved.asave(name)
