@@ -36,6 +36,7 @@ from ml_connector.exchange.collect import content_digest, due_keys, mark_changed
 from ml_connector.exchange.customers import poll_orders, read_customers
 from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express, forget_unmapped
+from ml_connector.exchange.late_orders import take_back
 from ml_connector.exchange.order_lines import LINES_READ, line_marks
 from ml_connector.exchange.order_removal import forget_partner, removal
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
@@ -547,6 +548,7 @@ def _creation(systems: Systems, plan: Planned) -> Write:
         {},
         plan.decision.rule,
         agreed=agreed(order, context, systems.policy.orders),
+        take_back=lambda late: take_back(systems, plan.key, late),
     )
 
 

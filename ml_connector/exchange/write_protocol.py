@@ -81,6 +81,7 @@ class Write:
         refusal: the cause a record is parked with when BC refuses the write.
         agreed: the content both sides agree on once it came through; kept with the intent, so that
             a record that is edited while the answer is lost is compared with what BC really got.
+        take_back: called with what was written when another worker took the record over meanwhile.
     """
 
     operation: str
@@ -92,6 +93,7 @@ class Write:
     rule: str
     refusal: Cause = Cause.REJECTED_BY_BC
     agreed: Mapping[str, Any] | None = None
+    take_back: Callable[[Written], None] | None = None
 
 
 def payload_hash(payload: Mapping[str, Any]) -> str:
@@ -444,7 +446,8 @@ def _attempt(
         return _duplicate(systems, claims, record, write, intents, fault, finish)
     except RecordError as fault:
         return _rejected(systems, claims, record, write, intents, fault), None
-    _finish(systems, claims, record, write, written, intents[0] if intents else None, finish)
+    intent = intents[0] if intents else None
+    _finish_or_take_back(systems, claims, record, write, written, intent, finish)
     return Outcome.of(record), None
 
 
@@ -513,6 +516,24 @@ def _finish(
         )
         if record.state in (State.PARKED, State.WAITING):
             audit_decision(tx, systems, record)
+
+
+def _finish_or_take_back(
+    systems: Systems,
+    claims: Claims,
+    record: Record,
+    write: Write,
+    written: Written,
+    intent: Intent | None,
+    finish: Callable[[Record, Written], None],
+) -> None:
+    """Finish what was just written, unless another worker took the record over meanwhile."""
+    try:
+        _finish(systems, claims, record, write, written, intent, finish)
+    except StaleClaim:
+        if write.take_back is not None:
+            write.take_back(written)
+        raise
 
 
 def _wait(systems: Systems, record: Record, cause: Cause, text: str) -> Outcome:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_connector.business_central.send_deadline import SendDeadline
 from tests.examination.checker import Checker, Expected
 from tests.examination.examination import AFTER_A_LEASE, AFTER_SETTLING, START, settings_for
 from tests.examination.points import Event
@@ -82,7 +83,8 @@ def test_a_worker_that_wakes_up_late_cannot_commit(
     sleeper.thaw()
     sleeper.wait()
     for ahead in (AFTER_SETTLING, 2 * AFTER_SETTLING, 3 * AFTER_SETTLING):
-        assert run_alone(Job(settings, world.admin_url, ahead=Ahead(ahead)), tmp_path).how == "done"
+        later = run_alone(Job(settings, world.admin_url, ahead=Ahead(ahead)), tmp_path)
+        assert later.how == "done", later
 
     # The signal may stop the sleeper inside its commit: then SQLite is locked for the other.
     assert other.how in ("done", "unavailable")
@@ -95,6 +97,40 @@ def test_a_worker_that_wakes_up_late_cannot_commit(
             "AND action IN ('create', 'link') GROUP BY key HAVING count(*) > 1"
         ).fetchall()
     assert links == []
+
+
+def test_a_write_that_left_too_late_is_taken_back(
+    examined_world: tuple[World, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen after the last look at the clock: the sleeper sends a second order and deletes it."""
+    world, connection_file = examined_world
+    world.restore(START)
+    path = tmp_path / "ledger.db"
+    settings = settings_for(connection_file, f"sqlite:///{path}")
+    ahead = Ahead()
+    with monkeypatch.context() as patched:
+        patched.setattr(SendDeadline, "__call__", lambda *_: None)
+        job = Job(settings, world.admin_url, [Event("create", 1, "stop")], ahead)
+        sleeper = Worker(job, tmp_path)
+    sleeper.wait()
+    assert sleeper.is_frozen
+    ahead.move(AFTER_A_LEASE + AFTER_SETTLING)
+
+    other = run_alone(Job(settings, world.admin_url, ahead=ahead), tmp_path)
+    before = len(world.writes())
+    sleeper.thaw()
+    sleeper.wait()
+
+    written = [w for w in world.writes()[before:] if w["entity"] == "salesOrders"]
+    assert other.how == "done"
+    assert sleeper.ended().how == "done"
+    assert {w["operation"] for w in written} == {"create", "delete"}
+    assert set(references(world).values()) == {1}
+    with closing(sqlite3.connect(path)) as ledger:
+        (told,) = ledger.execute(
+            "SELECT count(*) FROM audit_entries WHERE rule = 'written_by_another_worker'"
+        ).fetchone()
+    assert told == sum(w["operation"] == "delete" for w in written)
 
 
 @pytest.mark.parametrize("nth", [1, 5])
