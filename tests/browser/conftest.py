@@ -19,6 +19,9 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from ml_connector.cli.local_stack import LocalStack, first_json_line, free_port
 from ml_connector.cli.prefect_programs import PrefectPrograms, start_sandbox
+from tests.integration.conftest import PostgresServer, postgres_server
+
+__all__ = ["postgres_server"]  # a fixture, found here by its name
 
 Value = TypeVar("Value")
 
@@ -155,21 +158,30 @@ def eventually(look: Callable[[], Value | None], what: str, seconds: float = RUN
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    """Server, worker and sandbox, with the sandbox connected and every flow deployed."""
+def stage(
+    postgres_server: PostgresServer,  # the fixture imported above
+) -> Iterator[Stage]:
+    """Server, worker and sandbox, with the sandbox connected and every flow deployed.
+
+    The server keeps its data in PostgreSQL, as in production: on SQLite a click may be refused
+    while a run is written.
+    """
     folder = Path(tempfile.mkdtemp(prefix="ml-connector-browser-"))
     shutil.rmtree(SCREENSHOTS, ignore_errors=True)
     SCREENSHOTS.mkdir(parents=True)
     stack = LocalStack(folder)
     try:
-        yield _opened(stack, folder)
+        yield _opened(stack, folder, postgres_server)
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _opened(stack: LocalStack, folder: Path) -> Stage:
+def _opened(stack: LocalStack, folder: Path, postgres: PostgresServer) -> Stage:
     programs = PrefectPrograms(stack, folder / "prefect", free_port())
+    programs.server_environment["PREFECT_API_DATABASE_CONNECTION_URL"] = (
+        f"postgresql+asyncpg://ledger@/{postgres.new_database()}?host={postgres.directory}"
+    )
     server = programs.start_server()
     sandbox = start_sandbox(stack, programs.environment, "--plain", "--orders", "12")
     line = first_json_line(sandbox, START_SECONDS)
