@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from ml_connector.sandbox.frame.wire import WireError, decode, encode
 from ml_connector.sandbox.identities import NAME, Identities, make_identities
 from ml_connector.sandbox.proxy import ConnectProxy, ways
 from ml_connector.sandbox.public_admin import build_public_admin
+from ml_connector.sandbox.salesforce.package import PackageError, read_package
 from ml_connector.sandbox.seed import Load, build
 
 START_SECONDS = 120.0
@@ -141,8 +143,12 @@ class _Sandbox:
 
     def _check_package(self) -> None:
         package = self._arguments.package
-        if package != "none" and not Path(package).is_dir():
-            raise StartError(f'there is no metadata package in {package}; "none" starts without')
+        if package == "none":
+            return
+        try:
+            read_package(Path(package))
+        except (PackageError, ET.ParseError) as error:
+            raise StartError(f'--package "{package}": {error}; "none" starts without') from error
 
     def _write_seeds(self, identities: Identities) -> None:
         arguments = self._arguments

@@ -84,21 +84,24 @@ def test_a_system_that_ends_ends_the_sandbox(new_sandbox: Callable[..., Any]) ->
     assert not any(map(_lives, children))
 
 
-def test_a_wrong_package_is_one_clear_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", ["nowhere", "", "."])
+def test_a_wrong_package_is_one_clear_failure(tmp_path: Path, package: str) -> None:
     """A sandbox that cannot start says so with exit code 2 and leaves nothing behind."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ml_connector.sandbox", "--empty"),
-            *("--dir", str(tmp_path), "--package", str(tmp_path / "nowhere")),
+            *("--dir", str(tmp_path), "--package", package),
         ],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
+        cwd=tmp_path,
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "package" in done.stderr
+    assert done.stderr.startswith(f'sandbox: --package "{package}": ')
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_start_up_is_quick(new_sandbox: Callable[..., Any]) -> None:
