@@ -385,9 +385,9 @@ def flows() -> str:
         parts.append(_flow_part(each))
     return page_of(
         "Flows",
-        "One deployment each, made by `prefect deploy --all` from prefect.yaml. Schedules are in "
-        "UTC and deployed switched off; switch on the ones you want in the UI. How they fit "
-        "together: [why customers before orders](../explanation/order-of-work.md).",
+        "One deployment each, described in prefect.yaml, made by `ml-connector deploy NAME`. "
+        "Schedules are in UTC and deployed switched off; switch on the ones you want in the UI. "
+        "How they fit together: [why customers before orders](../explanation/order-of-work.md).",
         table(("flow", "does", "schedule"), rows),
         *parts,
     )
