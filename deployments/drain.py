@@ -88,5 +88,5 @@ async def _pause(*, paused: bool) -> None:
                 f"There is no work pool {POOL!r} on the Prefect server.",
                 system="prefect",
                 code="no_work_pool",
-                remedy="Deploy the flows first: prefect --no-prompt deploy --all.",
+                remedy="Deploy the flows first: ml-connector deploy NAME.",
             ) from error

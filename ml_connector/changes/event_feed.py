@@ -16,11 +16,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ml_connector.changes.feed_lease import FeedLease
-from ml_connector.changes.feed_names import QUARANTINE, SALESFORCE, events_feed, state_of
+from ml_connector.changes.feed_names import SALESFORCE, events_feed, state_of
 from ml_connector.changes.own_writes import OwnWrites
 from ml_connector.changes.poll_feed import LONG_AGO
 from ml_connector.errors import AuthenticationError, StaleClaim, TransientError
 from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.inbox import QUARANTINE
 from ml_connector.ledger.records import NewChange
 from ml_connector.salesforce.change_event import ChangeEvent, EventDecoder, Undecodable
 from ml_connector.salesforce.event_stream import (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 SALESFORCE = "salesforce"
-QUARANTINE = "quarantine"
 """Inbox system of events that could not be decoded; a person can look at them there."""
 
 

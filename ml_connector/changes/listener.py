@@ -6,21 +6,19 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 
 from ml_connector.changes.event_feed import SILENCE_SECONDS, EventFeed, FeedState
 from ml_connector.changes.feed_lease import FeedLease
 from ml_connector.changes.poll_feed import poll_entity, widen
 from ml_connector.errors import AuthenticationError, ConnectorError, StaleClaim
+from ml_connector.exchange.audit_report import apply_retention
 from ml_connector.exchange.systems import Systems
 from ml_connector.salesforce.change_event import EventDecoder
 from ml_connector.salesforce.event_stream import EventStream
 
 log = logging.getLogger("ml_connector")
-
-CHANGES_KEPT = timedelta(days=8)
-"""How long the inbox remembers what was dealt with; no feed tells of older changes again."""
 
 _JOIN_SECONDS = 10.0
 _TICK_SECONDS = 0.5
@@ -66,8 +64,7 @@ class Listener:
 
     def __enter__(self) -> Listener:
         """Start; every object is polled once, since nobody listened before."""
-        with self._systems.ledger.transaction() as tx:
-            tx.forget_finished_changes(self._systems.clock.now() - CHANGES_KEPT)
+        apply_retention(self._systems)
         for feed in self.feeds:
             self._want(feed.entity, "the listener starts")
         for thread in self._threads:

@@ -109,7 +109,7 @@ CATALOGUE: dict[Cause, CauseEntry] = {
     Cause.REJECTED_BY_SALESFORCE: CauseEntry(_I, "Cure what Salesforce names; the next run tries again."),
     Cause.CONCURRENT_EDIT: CauseEntry(_F, "Somebody edits the record at the same time; the next run tries again."),
     Cause.UNREADABLE_ANSWER: CauseEntry(_I, "The answer was cut or no JSON; the next run tries again. If it stays, check proxies between here and the vendor."),
-    Cause.UNEXPECTED_CREATION: CauseEntry(_I, "A write-back created a record; it was deleted again. Check who removed the External Id."),
+    Cause.UNEXPECTED_CREATION: CauseEntry(_I, "A write-back created a record, as the message says. Check who removed the External Id, and delete that record if it is still there."),
     Cause.FLIPPING: CauseEntry(_I, "Two automations overwrite each other; stop one of them, then replay the record."),
     Cause.MERGE_CONFLICT: CauseEntry(_F, "Both merged records had a partner in BC; decide which one stays: block the other customer for all, or delete the other contact."),
     Cause.NOT_QUALIFYING: CauseEntry(_S, "Nothing to do: the policy leaves it out."),

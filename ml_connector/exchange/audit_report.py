@@ -10,6 +10,7 @@ from typing import Any
 from ml_connector.domain.identifiers import Kind
 from ml_connector.exchange.addresses import Addresses
 from ml_connector.exchange.feed_report import instant_text
+from ml_connector.exchange.plan_file import forget_plans
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import AuditEntry
 
@@ -138,9 +139,10 @@ def verification(systems: Systems) -> dict[str, Any]:
 def erase(systems: Systems, text: str) -> dict[str, Any] | None:
     """Erase what the ledger says about the person or company that *text* names; None when nobody.
 
-    Effect: contents of audit entries, intents and changes are gone for good; that something was
-    decided and written, when and by which rule stays, and the chain still verifies. The vendors'
-    records are not touched, and a record that stays there is known again when it changes.
+    Effect: contents of audit entries, intents and changes are gone for good, and so are all kept
+    plans and the bytes of events nobody could decode. That something was decided and written, when
+    and by which rule stays, and the chain still verifies. The vendors' records are not touched,
+    and a record that stays there is known again when it changes.
     """
     found = systems.ledger.find(text)
     if not found:
@@ -148,6 +150,7 @@ def erase(systems: Systems, text: str) -> dict[str, Any] | None:
     with systems.ledger.transaction() as tx:
         for record in found:
             tx.erase(record.kind, record.key, systems.run)
+        forget_plans(tx)
         for record in found:
             now = systems.ledger.record(record.kind, record.key)
             if now is not None and record.kind is not Kind.ORDER:

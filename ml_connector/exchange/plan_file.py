@@ -11,6 +11,7 @@ from typing import Any
 from ml_connector.errors import ConfigurationError, GuardTripped
 from ml_connector.exchange.plan import FORMAT, Plan, make_plan
 from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.transaction import Transaction
 
 _NAMED = 3
 
@@ -78,6 +79,11 @@ def keep_plan(systems: Systems, plan: Plan) -> str:
         kept = list(systems.ledger.recall(_PLANS) or ())
         tx.remember(_PLANS, [*kept, document][-KEPT:])
     return plan_id
+
+
+def forget_plans(tx: Transaction) -> None:
+    """Forget every kept plan: they name the people and companies they would touch."""
+    tx.remember(_PLANS, [])
 
 
 def kept_plan(systems: Systems, plan_id: str) -> dict[str, Any]:

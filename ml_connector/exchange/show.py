@@ -377,12 +377,12 @@ def _undo_creation(
     answer: RecordResult,
     result: ShowResult,
 ) -> None:
-    """A write-back created a record: delete it again and tell a person."""
-    if answer.id:
-        systems.salesforce.delete_records([answer.id])
+    """A write-back created a record: delete it again, where that is allowed, and tell a person."""
+    deleted = systems.salesforce.delete_records([answer.id]) if answer.id else []
+    end = "was deleted again" if deleted and deleted[0].success else "could not be deleted"
     message = (
         f"{label(record)}: writing the status created {target.sobject} {answer.id}, since no "
-        f"record carries the External Id any more; the new record was deleted again."
+        f"record carries the External Id any more; the new record {end}."
     )
     enter_decision(systems, record, Park(Cause.UNEXPECTED_CREATION, message))
     record.show_pending = False

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ml_connector.ledger.record_store import chunks
 from ml_connector.ledger.records import Checkpoint, NewChange, StoredChange
 from ml_connector.ledger.tables import changes, checkpoints
+
+QUARANTINE = "quarantine"
+"""Inbox system of events that could not be decoded: kept with their bytes as `payload`."""
 
 _COLUMNS = (
     changes.c.id,
@@ -174,20 +177,31 @@ def reopen(db: Connection, name: str, record_ids: Iterable[str]) -> None:
 
 
 def forget_finished(db: Connection, name: str, before: datetime) -> int:
-    """Delete what was dealt with before *before*; returns how many changes that were."""
+    """Delete what was dealt with, or put aside, before *before*; returns how many that were."""
+    put_aside = and_(changes.c.system == QUARANTINE, changes.c.received_at < before)
     done = db.execute(
-        delete(changes).where(changes.c.connection == name, changes.c.finished_at < before)
+        delete(changes).where(
+            changes.c.connection == name, or_(changes.c.finished_at < before, put_aside)
+        )
     )
     return done.rowcount
 
 
 def erase_payloads(db: Connection, name: str, record_id: str) -> None:
-    """Erase what the changes of a record carried."""
+    """Erase what the changes of a record carried, and the bytes nobody could decode.
+
+    Whom those are about cannot be told, so that all of them go; their reasons stay.
+    """
+    of_connection = changes.c.connection == name
     db.execute(
-        update(changes)
-        .where(changes.c.connection == name, changes.c.record_id == record_id)
-        .values(payload={})
+        update(changes).where(of_connection, changes.c.record_id == record_id).values(payload={})
     )
+    put_aside = select(changes.c.id, changes.c.payload).where(
+        of_connection, changes.c.system == QUARANTINE
+    )
+    for id_, payload in db.execute(put_aside).all():
+        kept = {key: value for key, value in payload.items() if key != "payload"}
+        db.execute(update(changes).where(changes.c.id == id_).values(payload=kept))
 
 
 def move_checkpoint(db: Connection, name: str, checkpoint: Checkpoint) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ml_connector.domain.clock import FixedClock, SystemClock
 from ml_connector.domain.identifiers import Kind, State
+from ml_connector.errors import ConfigurationError
 from ml_connector.exchange.audit_report import (
     apply_retention,
     audit_of,
@@ -18,9 +19,13 @@ from ml_connector.exchange.audit_report import (
     verification,
 )
 from ml_connector.exchange.cause_groups import cause_groups
+from ml_connector.exchange.plan import make_plan
+from ml_connector.exchange.plan_file import keep_plan, kept_plan
 from ml_connector.exchange.reconciliation import reconcile
 from ml_connector.exchange.report import connection_status
 from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.inbox import QUARANTINE
+from ml_connector.ledger.records import NewChange
 
 
 @pytest.fixture
@@ -188,6 +193,54 @@ def test_a_person_can_be_erased_and_the_chain_still_verifies(synced: Any, tmp_pa
     with sqlite3.connect(tmp_path / "ledger.db") as db:
         text = "\n".join(db.iterdump())
     assert contact["Email"] not in text
+
+
+def put_aside(systems: Systems) -> NewChange:
+    """Store an event that could not be decoded, and return it."""
+    change = NewChange(
+        system=QUARANTINE,
+        entity="Contact",
+        record_id="0a0b",
+        change_type="UNDECODABLE",
+        changed_at=systems.clock.now(),
+        source="event",
+        dedupe_key="0a0b:1",
+        payload={"reason": "no schema", "payload": "TWFkZSB1cA=="},
+    )
+    with systems.ledger.transaction() as tx:
+        tx.add_changes([change])
+    return change
+
+
+def test_erasure_takes_kept_plans_and_undecodable_events_along(connected: Any) -> None:
+    """Whom a plan or an undecodable event is about cannot be told, so none of them stays."""
+    with Systems.open(connected.settings) as systems:
+        plan_id = keep_plan(systems, make_plan(systems))
+    connected.sync()
+    contact = next(row for row in connected.salesforce("Contact") if row.get("BC_Contact_Id__c"))
+    with Systems.open(connected.settings) as systems:
+        change = put_aside(systems)
+        assert kept_plan(systems, plan_id)
+
+        assert erase(systems, contact["Id"])
+
+        with pytest.raises(ConfigurationError) as refused:
+            kept_plan(systems, plan_id)
+        (aside,) = systems.ledger.changes_of(change.record_id)
+    assert refused.value.code == "unknown_plan"
+    assert aside.payload == {"reason": "no schema"}
+
+
+def test_undecodable_events_are_kept_for_the_days_of_the_inbox(synced: Any) -> None:
+    """Nobody ever deals with them, and yet they do not stay for good."""
+    with Systems.open(synced.settings) as systems:
+        change = put_aside(systems)
+        days = systems.policy.audit.inbox_days
+    for passed, kept in ((days - 1, 1), (days + 1, 0)):
+        later = FixedClock(SystemClock().now() + timedelta(days=passed))
+        with Systems.open(synced.settings, clock=later) as systems:
+            apply_retention(systems)
+            assert len(systems.ledger.changes_of(change.record_id)) == kept
 
 
 def test_retention_erases_what_is_older(synced: Any) -> None:
