@@ -13,4 +13,5 @@ class AuditPolicy(BaseModel):
     keep_days: int = Field(default=0, ge=0, le=36500)
     """Days after which before and after of an entry are erased; 0 keeps them for good."""
     inbox_days: int = Field(default=90, ge=4, le=36500)
-    """Days for which changes that were dealt with can be replayed by time."""
+    """Days for which changes that were dealt with can be replayed by time, and undecodable events
+    are kept."""
