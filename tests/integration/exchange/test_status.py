@@ -95,6 +95,64 @@ def test_draft_invoices_of_linked_orders_are_posted_once(handed_over: Any) -> No
         assert money(row["BC_Invoiced_Amount__c"]) == money(invoices[0]["totalAmountIncludingTax"])
 
 
+def order_lines(connected: Any, order: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the lines of an Order's sales order as BC stores them, in their sequence."""
+    (row,) = connected.business_central("salesOrders", id=order["BC_Order_Id__c"])
+    found = connected.business_central("salesOrderLines", documentId=row["id"])
+    return sorted(found, key=lambda line: line["sequence"])
+
+
+def draft_by_hand(connected: Any, order: dict[str, Any], **arguments: Any) -> None:
+    """Let a clerk make a draft that only the external document number ties to the order."""
+    connected.act(
+        "business-central",
+        "draft_invoice",
+        order=order["BC_Order_Number__c"],
+        link=False,
+        carry_order=False,
+        ship=False,
+        **arguments,
+    )
+
+
+def invoice_statuses(connected: Any, order: dict[str, Any]) -> list[str]:
+    """Return the statuses of the invoices that carry the Order's reference, sorted."""
+    return sorted(
+        each["status"]
+        for each in connected.business_central("salesInvoices")
+        if each["externalDocumentNumber"] == order["OrderNumber"]
+    )
+
+
+def test_two_drafts_by_hand_for_all_of_an_order_are_not_both_posted(handed_over: Any) -> None:
+    """Each fits alone, together they bill everything twice: a person has to choose."""
+    (order,) = some_orders(handed_over, 1)
+    draft_by_hand(handed_over, order)
+    draft_by_hand(handed_over, order)
+
+    report = handed_over.sync()
+
+    assert invoice_statuses(handed_over, order) == ["Draft", "Draft"]
+    parked = [each["cause"] for each in report.records if each["kind"] == "invoice"]
+    assert parked == ["draft_does_not_fit", "draft_does_not_fit"]
+
+
+def test_a_line_that_is_invoiced_by_hand_is_not_posted_again(handed_over: Any) -> None:
+    """The second draft of one line costs less than what is left of the order, but not of it."""
+    (order,) = some_orders(handed_over, 1)
+    lines = order_lines(handed_over, order)
+    first = {str(lines[0]["sequence"]): lines[0]["quantity"]}
+    assert 2 * money(lines[0]["netAmount"]) < sum(money(line["netAmount"]) for line in lines)
+    draft_by_hand(handed_over, order, quantities=first)
+    handed_over.sync()
+    assert invoice_statuses(handed_over, order) == ["Open"]
+
+    draft_by_hand(handed_over, order, quantities=first)
+    handed_over.sync()
+
+    assert invoice_statuses(handed_over, order) == ["Draft", "Open"]
+
+
 def test_a_deleted_order_is_canceled_and_an_invoiced_one_is_not(handed_over: Any) -> None:
     """Gone from BC means canceled only when no invoice came of it."""
     deleted, invoiced = some_orders(handed_over, 2)
