@@ -31,6 +31,9 @@ log = logging.getLogger("ml_connector")
 
 _THROUGH = (State.WRITTEN, State.UNCHANGED)
 
+BC_NET = "bc_net"
+"""Fact of an Order's record: the net total of its sales order as it was last read."""
+
 STATUS_ENTITY = "OrderStatus"
 """Inbox entity of orders whose BC documents moved."""
 
@@ -258,6 +261,7 @@ def apply_chain(systems: Systems, record: Record, chain: Chain) -> None:
         changed = order.last_modified_date_time
         record.bc_stamp = changed.isoformat() if changed else ""
         record.bc_number = order.number or record.bc_number
+        record.facts[BC_NET] = order.total_amount_excluding_tax
     open_left = any(
         invoice.id in chain.posted and invoice.remaining_amount != 0 for invoice in chain.invoices
     )
@@ -277,7 +281,7 @@ def status_fields(systems: Systems, record: Record, chain: Chain) -> dict[str, A
             handed_over=bool(record.bc_id),
             parked=record.state is State.PARKED,
             total_differs=record.cause == Cause.TOTAL_DIFFERS,
-            net=record.facts.get("net"),
+            net=record.facts.get(BC_NET, record.facts.get("net")),
         ),
         systems.today(),
     )

@@ -153,6 +153,28 @@ def test_a_line_that_is_invoiced_by_hand_is_not_posted_again(handed_over: Any) -
     assert invoice_statuses(handed_over, order) == ["Draft", "Open"]
 
 
+def test_an_order_that_bc_made_cheaper_is_invoiced_when_it_is_gone(handed_over: Any) -> None:
+    """What counts is the sales order as it last was, not what the Order came to."""
+    (order,) = some_orders(handed_over, 1)
+    (line, *_) = order_lines(handed_over, order)
+    number = order["BC_Order_Number__c"]
+    handed_over.act(
+        "business-central",
+        "edit_order_line",
+        order=number,
+        sequence=line["sequence"],
+        fields={"discountPercent": 10},
+    )
+    handed_over.sync()
+    handed_over.act("business-central", "ship_and_invoice", order=number)
+
+    handed_over.sync()
+
+    row = shown(handed_over, order)
+    assert row["BC_Order_Status__c"] == "Invoiced"
+    assert money(row["BC_Invoiced_Percent__c"]) == money(row["BC_Shipped_Percent__c"]) == 100
+
+
 def test_a_deleted_order_is_canceled_and_an_invoiced_one_is_not(handed_over: Any) -> None:
     """Gone from BC means canceled only when no invoice came of it."""
     deleted, invoiced = some_orders(handed_over, 2)
