@@ -172,7 +172,7 @@ def touched(handed: HandedOver) -> str:
     if posted:
         return posted
     known = {**handed.given, **_header(handed.base)}
-    if any(not _same(name, value, _header_value(bc_order, name)) for name, value in known.items()):
+    if any(not _is_as_handed_over(name, handed, bc_order) for name in known):
         return "it was edited in BC"
     lines = list(handed.base.get(LINES) or [])
     if len(bc_order.lines) != len(lines) or not _lines_equal(lines, bc_order):
@@ -338,8 +338,7 @@ def _untouchable(now: Body, handed: HandedOver, bc_order: SalesOrder) -> str:
         return "customer and currency of a written order are fixed"
     if any(value is None for value in header.values()):
         return "a value that was removed cannot be taken out of it"
-    known = {**handed.given, **_header(base)}
-    if any(not _same(name, known.get(name), _header_value(bc_order, name)) for name in header):
+    if any(not _is_as_handed_over(name, handed, bc_order) for name in header):
         return "it was edited in BC"
     lines_changed = list(now[ITEM_IDS]) != list(base.get(ITEM_IDS) or []) or any(
         _changed_line(line, before)
@@ -348,6 +347,17 @@ def _untouchable(now: Body, handed: HandedOver, bc_order: SalesOrder) -> str:
     if lines_changed and not _lines_equal(base.get(LINES) or [], bc_order):
         return "its lines were edited in BC"
     return ""
+
+
+def _is_as_handed_over(name: str, handed: HandedOver, bc_order: SalesOrder) -> bool:
+    """Tell whether a header property is what was sent, or what BC made of it at hand-over.
+
+    BC completes city, state and postal code from each other.
+    """
+    there = _header_value(bc_order, name)
+    return _same(name, _header(handed.base).get(name), there) or (
+        name in handed.given and _same(name, handed.given[name], there)
+    )
 
 
 def _update(now: Body, base: Body, bc_order: SalesOrder) -> Update:

@@ -165,6 +165,25 @@ def test_an_address_that_bc_filled_in_itself_may_be_replaced() -> None:
     assert_edited(change(now, bc_order=elsewhere, given=filled_in(in_bc)), "it was edited in BC")
 
 
+def test_an_address_that_bc_completed_at_hand_over_may_be_replaced() -> None:
+    """What BC made of the city it was sent is nobody's edit, nor is the city itself."""
+    before = order(ShippingCity="Koeln", ShippingPostalCode="50667")
+    now = order(ShippingCity="Bonn", ShippingPostalCode="53111")
+    completed = sales_order(shipToCity="Köln", shipToState="NW", shipToPostCode="50667")
+    given = filled_in(completed)
+
+    follows = change(now, before=before, bc_order=completed, given=given)
+
+    assert isinstance(follows, Update)
+    assert follows.changes["shipToCity"] == "Bonn"
+    as_sent = sales_order(shipToCity="Koeln", shipToPostCode="50667")
+    assert isinstance(change(now, before=before, bc_order=as_sent, given=given), Update)
+    elsewhere = sales_order(shipToCity="Hürth", shipToState="NW", shipToPostCode="50667")
+    assert_edited(
+        change(now, before=before, bc_order=elsewhere, given=given), "it was edited in BC"
+    )
+
+
 def test_a_removed_ship_to_is_parked() -> None:
     """BC cannot be told to forget it."""
     before = order(ShippingCity="Köln")
