@@ -55,7 +55,8 @@ class _OfOrder:
 def collect_drafts(systems: Systems) -> list[str]:
     """Return the ids of the draft invoices that may belong to linked orders.
 
-    Cost: one call per 20,000 drafts. Drafts whose posting is uncertain are included.
+    Cost: one call per 20,000 drafts, however many are none of ours. Drafts whose posting is
+    uncertain are included.
     """
     if systems.policy.invoices.posting == "off":
         return []
@@ -65,13 +66,32 @@ def collect_drafts(systems: Systems) -> list[str]:
         filter="status eq 'Draft'",
         select=("id", "orderId", "orderNumber", "externalDocumentNumber", "customerId"),
     ):
-        found += [str(row["id"]).lower() for row in page if _names_an_order(row)]
+        found += _naming_an_order(systems, page)
     stuck = systems.ledger.keys(Kind.INVOICE, states=(State.WAITING, State.PARKED))
     return list(dict.fromkeys([*found, *stuck, *unanswered(systems, Kind.INVOICE)]))
 
 
-def _names_an_order(row: Mapping[str, Any]) -> bool:
-    return bool(row.get("orderId") or row.get("orderNumber") or row.get("externalDocumentNumber"))
+def _naming_an_order(systems: Systems, drafts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the ids of those of *drafts* that name a linked order, or that the ledger knows."""
+    ledger = systems.ledger
+    by_draft = {
+        str(row["id"]).lower(): (
+            str(row.get("orderId") or "").lower(),
+            folded(row.get("orderNumber")),
+            folded(row.get("externalDocumentNumber")),
+        )
+        for row in drafts
+    }
+    ids, numbers, references = zip(*by_draft.values(), strict=True) if by_draft else ((), (), ())
+    known = ledger.document_by_bc_id(by_draft)
+    by_id = ledger.records_by_bc_id(Kind.ORDER, ids)
+    by_number = ledger.records_by_bc_number(Kind.ORDER, numbers)
+    by_reference = ledger.records_by_reference(Kind.ORDER, references)
+    return [
+        draft
+        for draft, (order_id, number, reference) in by_draft.items()
+        if draft in known or order_id in by_id or number in by_number or reference in by_reference
+    ]
 
 
 def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:

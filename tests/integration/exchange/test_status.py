@@ -153,6 +153,24 @@ def test_a_line_that_is_invoiced_by_hand_is_not_posted_again(handed_over: Any) -
     assert invoice_statuses(handed_over, order) == ["Draft", "Open"]
 
 
+def test_drafts_that_name_no_order_of_ours_cost_an_idle_sync_nothing(handed_over: Any) -> None:
+    """However many drafts clerks keep, each sync asks for the list of them and no more."""
+    (order,) = some_orders(handed_over, 1)
+    handed_over.sync()
+    handed_over.reset_traffic()
+    handed_over.sync()
+    idle = handed_over.traffic()
+    draft_by_hand(handed_over, order, external_document_number="COUNTER-SALE-1")
+    draft_by_hand(handed_over, order, external_document_number="")
+    handed_over.sync()
+
+    handed_over.reset_traffic()
+    handed_over.sync()
+
+    assert handed_over.traffic() == idle
+    assert len(handed_over.business_central("salesInvoices", status="Draft")) == 2
+
+
 def test_an_order_that_bc_made_cheaper_is_invoiced_when_it_is_gone(handed_over: Any) -> None:
     """What counts is the sales order as it last was, not what the Order came to."""
     (order,) = some_orders(handed_over, 1)
