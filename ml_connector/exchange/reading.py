@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ml_connector.domain.identifiers import Kind, eighteen
+from ml_connector.errors import FeedError
 from ml_connector.exchange.systems import Systems
 from ml_connector.salesforce.models import (
     Account,
@@ -18,6 +20,8 @@ from ml_connector.salesforce.models import (
     selected_fields,
 )
 from ml_connector.salesforce.soql import among, both, in_list, select
+
+log = logging.getLogger("ml_connector")
 
 Model = TypeVar("Model", bound=SObject)
 
@@ -67,20 +71,56 @@ def read_models(
 def read_orders(
     systems: Systems, ids: Sequence[str]
 ) -> tuple[dict[str, Order], dict[str, dict[str, Any]]]:
-    """Return Orders with their lines, and the raw rows without them, by id."""
-    fields = fields_of(systems, Order)
-    lines = select("OrderItems", fields_of(systems, OrderItem), order_by="OrderItemNumber")
-    columns = [*fields, f"({lines})"]
+    """Return Orders with their lines, and the raw rows without them, by id.
+
+    Cost: one query per 200 Orders. Long Orders have their lines on pages of their own, each with a
+    cursor, and a user has ten: where one dies, lines are read by a query of their own from then on.
+    """
+    apart: list[bool] = systems.remembered.get(_LINES_APART, lambda: [False])
     orders: dict[str, Order] = {}
     rows: dict[str, dict[str, Any]] = {}
     for chunk in in_list(ids):
-        soql = select("Order", columns, where=among("Id", chunk))
-        for page in systems.salesforce.query(soql):
-            for row in page:
-                key = eighteen(row["Id"])
-                orders[key] = parse(Order, row)
-                rows[key] = {name: value for name, value in row.items() if name != "OrderItems"}
+        for row in _rows_of_orders(systems, chunk, apart):
+            key = eighteen(row["Id"])
+            orders[key] = parse(Order, row)
+            rows[key] = {name: value for name, value in row.items() if name != "OrderItems"}
     return orders, rows
+
+
+_LINES_APART = "lines_read_apart"
+
+
+def _rows_of_orders(
+    systems: Systems, ids: Sequence[str], apart: list[bool]
+) -> list[dict[str, Any]]:
+    fields = fields_of(systems, Order)
+    if not apart[0]:
+        lines = select("OrderItems", fields_of(systems, OrderItem), order_by="OrderItemNumber")
+        soql = select("Order", [*fields, f"({lines})"], where=among("Id", ids))
+        try:
+            return list(systems.salesforce.query_rows(soql))
+        except FeedError as error:
+            log.info("lines of Orders are read by a query of their own: %s", error.message)
+            apart[0] = True
+    orders = all_rows(systems, select("Order", fields, where=among("Id", ids)))
+    soql = select("OrderItem", fields_of(systems, OrderItem), where=among("OrderId", ids))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in all_rows(systems, soql):
+        found.setdefault(eighteen(line["OrderId"]), []).append(line)
+    return [{**row, "OrderItems": found.get(eighteen(row["Id"]), [])} for row in orders]
+
+
+def all_rows(systems: Systems, soql: str) -> list[dict[str, Any]]:
+    """Return every record of *soql*; one whose cursor dies between pages is asked for anew.
+
+    Raises: FeedError when that happens again and again.
+    """
+    for _ in range(2):
+        try:
+            return list(systems.salesforce.query_rows(soql))
+        except FeedError as error:
+            log.info("a query begins anew: %s", error.message)
+    return list(systems.salesforce.query_rows(soql))
 
 
 def ids_where(
@@ -90,6 +130,5 @@ def ids_where(
     found: set[str] = set()
     for chunk in in_list(list(ids)):
         soql = select(sobject, [field], where=both(among(field, chunk), condition))
-        for page in systems.salesforce.query(soql):
-            found.update(eighteen(row[field]) for row in page)
+        found.update(eighteen(row[field]) for row in all_rows(systems, soql))
     return found

@@ -391,3 +391,18 @@ def test_a_status_that_salesforce_refuses_is_no_deleted_record(settled: Any, cod
     settled.sync()
     (order,) = settled.salesforce("Order", Id=order_id)
     assert order["BC_Sync_Status__c"] == "Synced"
+
+
+def test_long_orders_are_read_however_few_cursors_a_user_has(connected: Any) -> None:
+    """Lines on pages of their own take a cursor for each Order, and the oldest ones die."""
+    connected.switch("salesforce", child_page_size=2)
+
+    connected.sync()
+
+    orders = [row for row in connected.salesforce("Order") if row.get("BC_Order_Id__c")]
+    assert len(orders) > 10
+    for order in orders:
+        ours = connected.salesforce("OrderItem", OrderId=order["Id"])
+        theirs = connected.business_central("salesOrderLines", documentId=order["BC_Order_Id__c"])
+        assert len(ours) == len(theirs)
+    assert connected.sync().counts["written"] == 0
