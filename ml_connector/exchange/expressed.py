@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from ml_connector.billing.status import sync_fields
+from ml_connector.billing.status import ORDER_FIELDS, sync_fields
 from ml_connector.configuration.fields import FieldMapping, shown_from
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.identifiers import Kind, State
@@ -55,10 +55,22 @@ def express(record: Record) -> None:
             record.wanted[target.number] = record.bc_number
     elif record.kind is Kind.ORDER:
         is_parked = record.state is State.PARKED
+        record.wanted.update(_copied(target, record))
         record.wanted["BC_Order_Status__c"] = "Error" if is_parked else None
     if target.has_sync_status and not _stays_quiet(record):
         record.wanted.update(sync_fields(record.state, _message(record)))
     record.show_pending = bool(differences(record))
+
+
+def _copied(target: Target, record: Record) -> dict[str, Any]:
+    """Return what an Order without sales order shows of one all the same, such as a clone, as None.
+
+    One that still shows a BC id is left as it is: its link may only be lost.
+    """
+    shown = record.shown or {}
+    if shown.get(target.external_id):
+        return {}
+    return {name: None for name in (target.number, *ORDER_FIELDS) if shown.get(name)}
 
 
 def _stays_quiet(record: Record) -> bool:

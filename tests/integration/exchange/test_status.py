@@ -227,6 +227,38 @@ def test_a_credit_memo_reduces_what_is_invoiced(handed_over: Any) -> None:
     assert money(row["BC_Paid_Amount__c"]) == 0
 
 
+def test_a_clone_does_not_show_the_status_of_its_original(handed_over: Any) -> None:
+    """What a rep's copy brought along is no order of its own in BC."""
+    (order,) = some_orders(handed_over, 1)
+    line = handed_over.salesforce("OrderItem", OrderId=order["Id"])[0]
+    clone = handed_over.act(
+        "salesforce",
+        "create_order",
+        account=order["AccountId"],
+        lines=[{"product": line["Product2Id"], "quantity": 1, "unit_price": 10}],
+        activate=False,
+    )
+    copied = {
+        "BC_Order_Number__c": order["BC_Order_Number__c"],
+        "BC_Order_Status__c": "Invoiced",
+        "BC_Payment_Status__c": "Paid",
+        "BC_Invoiced_Amount__c": 100,
+        "BC_Sync_Status__c": "Synced",
+    }
+    handed_over.act("salesforce", "edit", sobject="Order", record=clone["Id"], fields=copied)
+
+    handed_over.sync()
+
+    row = shown(handed_over, clone)
+    assert {name: row.get(name) for name in copied} == {
+        **dict.fromkeys(copied),
+        "BC_Sync_Status__c": "Excluded",
+    }
+    before = len(handed_over.writes())
+    handed_over.sync()
+    assert len(handed_over.writes()) == before
+
+
 def test_account_shows_balance_overdue_credit_limit_and_block(handed_over: Any) -> None:
     """The Account carries BC's balance once something is invoiced, and that it is blocked."""
     (order,) = some_orders(handed_over, 1)
