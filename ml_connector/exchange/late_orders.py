@@ -12,7 +12,7 @@ from ml_connector.business_central.models import SalesOrder, parse
 from ml_connector.domain.identifiers import Kind
 from ml_connector.errors import ConnectorError
 from ml_connector.exchange.systems import Systems
-from ml_connector.exchange.write_protocol import Direction, Written, audit
+from ml_connector.exchange.write_protocol import Direction, Written, audit, fresh_record
 from ml_connector.ledger.records import Record
 
 log = logging.getLogger("ml_connector")
@@ -26,8 +26,8 @@ def take_back(systems: Systems, key: str, late: Written) -> None:
     Only an order nobody has worked on goes; its ETag guards the call. Never raises: what cannot be
     taken back is logged, and `reconcile` finds it.
     """
-    record = systems.ledger.record(Kind.ORDER, key)
-    if late.adopted or record is None or record.bc_id == late.bc_id:
+    record = fresh_record(systems, Kind.ORDER, key)
+    if late.adopted or record.bc_id == late.bc_id:
         return
     name = f"Order {record.salesforce_number or key}"
     try:
