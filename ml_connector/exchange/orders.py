@@ -212,19 +212,20 @@ def _decide_linked(
     change = _plan_change(systems, record, order, context, window)
     if not isinstance(change, Unchanged):
         return Decided(record, change)
+    record.reference = order_reference(order, systems.policy.orders)
+    facts: dict[str, Any] = {"compare_pending": False}
+    customers = [each.customer_id for each in (chain.order, *chain.invoices) if each is not None]
+    if customers and not record.facts.get("customer_id"):
+        # linked without its customer, as after a lost ledger: BC's own says whose drafts are its
+        facts["customer_id"] = customers[0]
     if record.sent is None and chain.order is None:
         short = invoiced_difference(order, chain.live, systems.policy.orders)
         if short is not None:
-            return Decided(record, short)
+            return Decided(record, short, facts)
     mapped = _can_be_mapped(order, context)
     differs = total_difference(order, chain.order, systems.policy.orders) if chain.order else None
-    facts: dict[str, Any] = {"compare_pending": False}
-    record.reference = order_reference(order, systems.policy.orders)
     if mapped:
         facts |= _order_facts(systems, order, context)
-    elif chain.order is not None and not record.facts.get("customer_id"):
-        # linked before its customer was, as after a lost ledger: BC's own says whose drafts are its
-        facts["customer_id"] = chain.order.customer_id
     sent = agreed(order, context, systems.policy.orders) if mapped else None
     shown = incoming(systems.policy.fields, "salesOrders", chain.order) if chain.order else {}
     return Decided(record, differs or change, facts, shown, sent)

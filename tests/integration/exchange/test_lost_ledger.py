@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ml_connector.domain.causes import Cause
+from ml_connector.domain.identifiers import Kind, State
 from ml_connector.exchange import invoices, orders
 from ml_connector.exchange.phases import run_phase
 from ml_connector.exchange.systems import Systems
@@ -107,6 +109,30 @@ def test_an_edit_of_an_invoiced_order_is_not_taken_for_agreed(without_ledger: An
         assert row["BC_Sync_Status__c"] == "Parked"
         assert row["BC_Order_Id__c"] == order["BC_Order_Id__c"]
     assert order["OrderNumber"] not in without_ledger.orders_by_reference()
+
+
+def test_a_draft_of_an_order_that_is_gone_and_differs_is_decided_on(without_ledger: Any) -> None:
+    """BC's invoices say whose order it was, so a draft that is left over has a state of its own."""
+    order = next(row for row in without_ledger.salesforce("Order") if row.get("BC_Order_Id__c"))
+    number = order["BC_Order_Number__c"]
+    without_ledger.act("business-central", "draft_invoice", order=number, share=0.5)
+    without_ledger.act("business-central", "ship_and_invoice", order=number)
+    without_ledger.act("salesforce", "draft_order", order=order["Id"])
+    line = without_ledger.salesforce("OrderItem", OrderId=order["Id"])[0]
+    without_ledger.act(
+        "salesforce", "edit", sobject="OrderItem", record=line["Id"], fields={"Quantity": 77}
+    )
+    without_ledger.act("salesforce", "activate_order", order=order["Id"])
+    (draft,) = [
+        row for row in without_ledger.business_central("salesInvoices") if not row["_posted"]
+    ]
+
+    without_ledger.sync()
+
+    with Systems.open(without_ledger.settings) as systems:
+        record = systems.ledger.record(Kind.INVOICE, draft["id"])
+    assert record is not None
+    assert (record.state, record.cause) == (State.PARKED, Cause.DRAFT_DOES_NOT_FIT)
 
 
 def test_an_invoiced_order_is_linked_by_its_invoices(without_ledger: Any) -> None:
