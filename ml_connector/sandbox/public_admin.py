@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -87,7 +87,12 @@ def build_public_admin(
         *(Route(path, both, methods=list(methods)) for path, methods in _FOR_BOTH.items()),
         Route("/{system}/{verb:path}", forward, methods=["GET", "POST", "DELETE"]),
     ]
-    return Starlette(routes=routes), client.aclose
+    return Starlette(routes=routes, exception_handlers={ClientDisconnect: _gone}), client.aclose
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    """Nobody waits for this answer: the client died while it sent its request."""
+    return Response(status_code=400)
 
 
 def _json(value: Any, status: int = 200) -> Response:

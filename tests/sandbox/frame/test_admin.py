@@ -1,5 +1,6 @@
 """The admin surface, the clock and the write log."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from ml_connector.sandbox.frame.clock import SandboxClock
 from ml_connector.sandbox.frame.wire import WireError, decode, encode
 from ml_connector.sandbox.frame.write_log import WriteLog
+from ml_connector.sandbox.public_admin import build_public_admin
 
 
 def test_the_clock_moves_stops_and_goes_on() -> None:
@@ -90,3 +92,27 @@ def test_refusals_say_why(echo: Any) -> None:
         assert answer.json()["error"]["message"]
     assert echo.admin.post("/act", json={"act": "forget", "hard": True}).json() == {"hard": True}
     assert echo.admin.get("/records/texts").json() == []
+
+
+def test_a_client_that_dies_while_it_asks_is_no_fault_of_the_sandbox() -> None:
+    """The request's body breaks off: no system is asked, and nothing is raised."""
+    answered: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    async def ask() -> None:
+        app, close = build_public_admin(0, 0)
+        scope = {
+            "type": "http", "method": "POST", "path": "/salesforce/act",
+            "query_string": b"", "headers": [], "root_path": "",
+        }  # fmt: skip
+        await app(scope, receive, send)
+        await close()
+
+    asyncio.run(ask())
+
+    assert answered[0]["status"] == 400
