@@ -230,7 +230,7 @@ def measure(folder: Path, args: argparse.Namespace) -> Document:
             file = sandbox.connection_file()
             core(sandbox, file)
             numbers = draft_orders(sandbox, args.orders + args.warm_up)
-            environment = start_prefect(stack, folder)
+            environment = start_prefect(stack, folder, args.prefect_database)
             sandbox.add_latency(args.latency)
             listener = subprocess.Popen(
                 [sys.executable, __file__, "--listen", str(file)],
@@ -267,6 +267,9 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=10, help="Orders before the counted ones")
     parser.add_argument("--rate", type=float, default=5.0, help="activations per second")
     parser.add_argument("--latency", type=float, default=0.1, help="seconds added to each answer")
+    parser.add_argument(
+        "--prefect-database", default="", help="postgresql+asyncpg://… of an empty one, not SQLite"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="event-latency-") as temporary:
         found = measure(Path(temporary), args)

@@ -258,8 +258,11 @@ def speed(folder: Path, sandbox: MeasuredSandbox, args: argparse.Namespace) -> D
     }
 
 
-def start_prefect(stack: LocalStack, folder: Path) -> dict[str, str]:
-    """Start a Prefect server as the connector's own commands do; returns its clients' settings."""
+def start_prefect(stack: LocalStack, folder: Path, database: str = "") -> dict[str, str]:
+    """Start a Prefect server as the connector's own commands do; returns its clients' settings.
+
+    *database* is the url of an empty one in PostgreSQL; without it the server's is in SQLite.
+    """
     port, home = free_port(), folder / "prefect"
     url = f"http://127.0.0.1:{port}/api"
     environment = bare_environment(
@@ -269,7 +272,8 @@ def start_prefect(stack: LocalStack, folder: Path) -> dict[str, str]:
         *(sys.executable, "-m", "prefect", "server", "start"),
         *("--host", "127.0.0.1", "--port", str(port), "--no-ui"),
     ]
-    server = stack.start("prefect-server", command, environment=environment, cwd=folder)
+    kept = {"PREFECT_API_DATABASE_CONNECTION_URL": database} if database else {}
+    server = stack.start("prefect-server", command, environment={**environment, **kept}, cwd=folder)
     wait_until_healthy(f"{url}/health", server, 180)
     return {**environment, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING"}
 
