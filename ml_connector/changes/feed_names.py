@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SALESFORCE = "salesforce"
-"""Inbox system of events that could not be decoded; a person can look at them there."""
+"""Inbox system of what Salesforce changed."""
 
 
 def events_feed(entity: str) -> str:

@@ -27,7 +27,7 @@ def take_back(systems: Systems, key: str, late: Written) -> None:
     taken back is logged, and `reconcile` finds it.
     """
     record = fresh_record(systems, Kind.ORDER, key)
-    if late.adopted or record.bc_id == late.bc_id:
+    if record.bc_id == late.bc_id:
         return
     name = f"Order {record.salesforce_number or key}"
     try:

@@ -81,7 +81,7 @@ class Write:
         refusal: the cause a record is parked with when BC refuses the write.
         agreed: the content both sides agree on once it came through; kept with the intent, so that
             a record that is edited while the answer is lost is compared with what BC really got.
-        take_back: called with what was written when another worker took the record over meanwhile.
+        take_back: called with what `send` wrote when another worker took the record over meanwhile.
     """
 
     operation: str
@@ -446,8 +446,7 @@ def _attempt(
         return _duplicate(systems, claims, record, write, intents, fault, finish)
     except RecordError as fault:
         return _rejected(systems, claims, record, write, intents, fault), None
-    intent = intents[0] if intents else None
-    _finish_or_take_back(systems, claims, record, write, written, intent, finish)
+    _finish(systems, claims, record, write, written, intents[0] if intents else None, finish)
     return Outcome.of(record), None
 
 
@@ -491,11 +490,28 @@ def _finish(
     intent: Intent | None,
     finish: Callable[[Record, Written], None],
 ) -> None:
+    """Store what was written; when another worker took the record over, take it back instead."""
     record.bc_id, record.bc_number = written.bc_id, written.bc_number
     record.enter(State.WRITTEN, now=systems.clock.now())
     finish(record, written)
     if written.adopted and intent is not None and _is_older(intent, write):
         record.sent = agreed_by(intent) or record.sent
+    try:
+        _store_written(systems, claims, record, write, written, intent)
+    except StaleClaim:
+        if write.take_back is not None and not written.adopted:
+            write.take_back(written)
+        raise
+
+
+def _store_written(
+    systems: Systems,
+    claims: Claims,
+    record: Record,
+    write: Write,
+    written: Written,
+    intent: Intent | None,
+) -> None:
     with systems.ledger.transaction() as tx:
         tx.save(record, fence=claims.fence(record.key))
         if intent is not None:
@@ -516,24 +532,6 @@ def _finish(
         )
         if record.state in (State.PARKED, State.WAITING):
             audit_decision(tx, systems, record)
-
-
-def _finish_or_take_back(
-    systems: Systems,
-    claims: Claims,
-    record: Record,
-    write: Write,
-    written: Written,
-    intent: Intent | None,
-    finish: Callable[[Record, Written], None],
-) -> None:
-    """Finish what was just written, unless another worker took the record over meanwhile."""
-    try:
-        _finish(systems, claims, record, write, written, intent, finish)
-    except StaleClaim:
-        if write.take_back is not None:
-            write.take_back(written)
-        raise
 
 
 def _wait(systems: Systems, record: Record, cause: Cause, text: str) -> Outcome:
