@@ -1,4 +1,4 @@
-"""Do a step of the ledger again when another worker changed its records meanwhile."""
+"""Do a step again that met something which passes by being begun anew."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from ml_connector.errors import StaleClaim
+from ml_connector.errors import ConnectorError, StaleClaim
 
 log = logging.getLogger("ml_connector")
 
@@ -20,9 +20,14 @@ def again_when_stale(step: Callable[[], Value]) -> Value:
 
     Raises: StaleClaim when that happens again and again.
     """
-    for _ in range(TRIES - 1):
+    return again_when(StaleClaim, step, TRIES)
+
+
+def again_when(fault: type[ConnectorError], step: Callable[[], Value], tries: int) -> Value:
+    """Return what *step* returns, begun anew after a *fault*, at most *tries* times in all."""
+    for _ in range(tries - 1):
         try:
             return step()
-        except StaleClaim as stale:
-            log.info("%s Done again.", stale.message)
+        except fault as met:
+            log.info("%s Done again.", met.message)
     return step()

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ml_connector.domain.identifiers import Kind, eighteen
 from ml_connector.errors import FeedError
+from ml_connector.exchange.again import again_when
 from ml_connector.exchange.systems import Systems
 from ml_connector.salesforce.models import (
     Account,
@@ -89,6 +90,9 @@ def read_orders(
 
 _LINES_APART = "lines_read_apart"
 
+QUERIES = 3
+"""How often a query is asked whose cursor dies between pages."""
+
 
 def _rows_of_orders(
     systems: Systems, ids: Sequence[str], apart: list[bool]
@@ -115,12 +119,7 @@ def all_rows(systems: Systems, soql: str) -> list[dict[str, Any]]:
 
     Raises: FeedError when that happens again and again.
     """
-    for _ in range(2):
-        try:
-            return list(systems.salesforce.query_rows(soql))
-        except FeedError as error:
-            log.info("a query begins anew: %s", error.message)
-    return list(systems.salesforce.query_rows(soql))
+    return again_when(FeedError, lambda: list(systems.salesforce.query_rows(soql)), QUERIES)
 
 
 def ids_where(
