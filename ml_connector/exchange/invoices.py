@@ -20,6 +20,7 @@ from ml_connector.errors import (
     TransientError,
 )
 from ml_connector.exchange.chains import (
+    INVOICE_LINES,
     Chain,
     documents_of,
     posted_invoice_numbers,
@@ -73,8 +74,7 @@ def collect_drafts(systems: Systems) -> list[str]:
 
 def _naming_an_order(systems: Systems, drafts: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the ids of those of *drafts* that name a linked order, or that the ledger knows."""
-    ledger = systems.ledger
-    by_draft = {
+    named = {
         str(row["id"]).lower(): (
             str(row.get("orderId") or "").lower(),
             folded(row.get("orderNumber")),
@@ -82,16 +82,34 @@ def _naming_an_order(systems: Systems, drafts: Sequence[Mapping[str, Any]]) -> l
         )
         for row in drafts
     }
-    ids, numbers, references = zip(*by_draft.values(), strict=True) if by_draft else ((), (), ())
-    known = ledger.document_by_bc_id(by_draft)
+    return [
+        draft for draft, (home, orders) in _candidates(systems, named).items() if home or orders
+    ]
+
+
+def _candidates(
+    systems: Systems, drafts: Mapping[str, tuple[str, str, str]]
+) -> dict[str, tuple[str, list[Record]]]:
+    """Return for each draft the order the ledger has it under, "" for none, and whose it may be.
+
+    *drafts* are by id what each names: the order's id, its number and its reference.
+    """
+    ledger = systems.ledger
+    ids, numbers, references = zip(*drafts.values(), strict=True) if drafts else ((), (), ())
+    known = ledger.document_by_bc_id(drafts)
+    remembered = ledger.records(Kind.ORDER, [document.order_key for document in known.values()])
     by_id = ledger.records_by_bc_id(Kind.ORDER, ids)
     by_number = ledger.records_by_bc_number(Kind.ORDER, numbers)
     by_reference = ledger.records_by_reference(Kind.ORDER, references)
-    return [
-        draft
-        for draft, (order_id, number, reference) in by_draft.items()
-        if draft in known or order_id in by_id or number in by_number or reference in by_reference
-    ]
+    found: dict[str, tuple[str, list[Record]]] = {}
+    for draft, (order_id, number, reference) in drafts.items():
+        home = known[draft].order_key if draft in known else ""
+        orders = [remembered[home]] if home in remembered else []
+        orders += by_id.get(order_id, [])
+        orders += by_number.get(number, [])
+        orders += by_reference.get(reference, [])
+        found[draft] = (home, orders)
+    return found
 
 
 def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
@@ -99,7 +117,7 @@ def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
     drafts = {
         draft.id: draft
         for row in systems.business_central.find_by(
-            "salesInvoices", "id", sorted(keys), quote=False, expand="salesInvoiceLines"
+            "salesInvoices", "id", sorted(keys), quote=False, expand=INVOICE_LINES
         )
         for draft in [parse(SalesInvoice, row)]
     }
@@ -107,8 +125,8 @@ def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
     tried = records.keys() | systems.ledger.intents(Kind.INVOICE, keys).keys()
     orders = _orders_of(systems, list(drafts.values()))
     distinct = list({each.key: each for each in orders.values()}.values())
-    chains = read_chains(systems, distinct)
-    billed = _invoices_with_lines(systems, distinct, chains)
+    chains = read_chains(systems, distinct, invoice_lines=True)
+    billed = _billing(systems, distinct, chains)
     plans: list[Planned] = []
     outcomes: list[Outcome] = []
     for key in keys:
@@ -142,43 +160,37 @@ def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
     return Prepared(tuple(plans), tuple(outcomes))
 
 
-def _invoices_with_lines(
+def _billing(
     systems: Systems, orders: Sequence[Record], chains: Mapping[str, Chain]
 ) -> dict[str, list[SalesInvoice]]:
     """Return every invoice and draft of each order with its lines, by the order's key.
 
-    Also those that are tied to it by its reference alone: made by hand, they are not in its chain,
-    but take from what is left to invoice all the same. Cost: two look-ups per 50 orders.
+    Those of its chain, and those that are tied to it by its reference alone: made by hand, they are
+    in no chain, but take from what is left to invoice all the same. Cost: a look-up per 50 orders.
     """
-    central = systems.business_central
-    found: dict[str, dict[str, SalesInvoice]] = {order.key: {} for order in orders}
-    holder = {each.id: key for key, chain in chains.items() for each in chain.invoices}
-    for row in central.find_by(
-        "salesInvoices", "id", sorted(holder), quote=False, expand="salesInvoiceLines"
-    ):
-        invoice = parse(SalesInvoice, row)
-        found[holder[invoice.id]][invoice.id] = invoice
+    found = {order.key: list(chains[order.key].invoices) for order in orders}
+    in_chains = {invoice.id for invoices in found.values() for invoice in invoices}
     by_reference: dict[str, list[Record]] = defaultdict(list)
     for order in orders:
         by_reference[folded(order.reference)].append(order)
     loose = [
         invoice
-        for row in central.find_by(
+        for row in systems.business_central.find_by(
             "salesInvoices",
             "externalDocumentNumber",
             sorted(by_reference.keys() - {""}),
-            expand="salesInvoiceLines",
+            expand=INVOICE_LINES,
         )
         for invoice in [parse(SalesInvoice, row)]
-        if invoice.id not in holder
+        if invoice.id not in in_chains
     ]
     known = systems.ledger.document_by_bc_id([invoice.id for invoice in loose])
     for invoice in loose:
         for order in by_reference[folded(invoice.external_document_number)]:
             of_other = invoice.id in known and known[invoice.id].order_key != order.key
             if not of_other and belongs(invoice, _link_of(order)):
-                found[order.key][invoice.id] = invoice
-    return {key: list(invoices.values()) for key, invoices in found.items()}
+                found[order.key].append(invoice)
+    return found
 
 
 def _planned(record: Record, draft: SalesInvoice, order: Record, chain: Chain) -> Planned:
@@ -218,30 +230,20 @@ def _invoice_record(systems: Systems, draft: SalesInvoice, order: Record) -> Rec
 
 def _orders_of(systems: Systems, drafts: Sequence[SalesInvoice]) -> dict[str, Record]:
     """Return the linked order each draft belongs to, by draft id."""
-    ledger = systems.ledger
-    by_id = ledger.records_by_bc_id(
-        Kind.ORDER, [draft.order_id for draft in drafts if draft.order_id]
-    )
-    by_number = ledger.records_by_bc_number(
-        Kind.ORDER, [draft.order_number for draft in drafts if draft.order_number]
-    )
-    by_reference = ledger.records_by_reference(
-        Kind.ORDER,
-        [folded(draft.external_document_number) for draft in drafts],
-    )
-    known = ledger.document_by_bc_id([draft.id for draft in drafts])
-    remembered = ledger.records(Kind.ORDER, [document.order_key for document in known.values()])
+    named = {
+        draft.id: (
+            draft.order_id,
+            folded(draft.order_number),
+            folded(draft.external_document_number),
+        )
+        for draft in drafts
+    }
+    candidates = _candidates(systems, named)
     found: dict[str, Record] = {}
     for draft in drafts:
-        candidates: list[Record] = []
-        if draft.id in known and known[draft.id].order_key in remembered:
-            candidates.append(remembered[known[draft.id].order_key])
-        candidates += by_id.get(draft.order_id, [])
-        candidates += by_number.get(folded(draft.order_number), [])
-        candidates += by_reference.get(folded(draft.external_document_number), [])
-        for order in candidates:
-            in_ledger = draft.id in known and known[draft.id].order_key == order.key
-            if order.bc_id and belongs(draft, _link_of(order), in_ledger=in_ledger):
+        home, orders = candidates[draft.id]
+        for order in orders:
+            if order.bc_id and belongs(draft, _link_of(order), in_ledger=order.key == home):
                 found[draft.id] = order
                 break
     return found
