@@ -180,7 +180,7 @@ def stage(
 def _opened(stack: LocalStack, folder: Path, postgres: PostgresServer) -> Stage:
     programs = PrefectPrograms(stack, folder / "prefect", free_port())
     programs.server_environment["PREFECT_API_DATABASE_CONNECTION_URL"] = (
-        f"postgresql+asyncpg://ledger@/{postgres.new_database()}?host={postgres.directory}"
+        postgres.new_prefect_database()
     )
     server = programs.start_server()
     sandbox = start_sandbox(stack, programs.environment, "--plain", "--orders", "12")

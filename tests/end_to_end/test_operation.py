@@ -79,11 +79,10 @@ class Plant:
     def __init__(self, folder: Path, postgres: PostgresServer) -> None:
         self.stack = LocalStack(folder)
         self._folder = folder
-        prefect_database = postgres.new_database()
         self._ledger = postgres.url(postgres.new_database())
         self.prefect = PrefectPrograms(self.stack, folder / "prefect", free_port())
         self.prefect.server_environment["PREFECT_API_DATABASE_CONNECTION_URL"] = (
-            f"postgresql+asyncpg://ledger@/{prefect_database}?host={postgres.directory}"
+            postgres.new_prefect_database()
         )
         self.api = httpx.Client(base_url=f"{self.prefect.ui_url}/api", trust_env=False, timeout=60)
         self.admin = httpx.Client(trust_env=False, timeout=60)

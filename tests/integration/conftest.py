@@ -73,6 +73,10 @@ class PostgresServer:
         """Return the ledger url of one of its databases."""
         return f"postgresql+psycopg://ledger@/{database}?host={self.directory}"
 
+    def new_prefect_database(self) -> str:
+        """Make an empty database and return its url as a Prefect server wants it."""
+        return f"postgresql+asyncpg://ledger@/{self.new_database()}?host={self.directory}"
+
     def execute(self, statement: sql.SQL | sql.Composed, database: str = "postgres") -> None:
         """Run one statement as the server's administrator."""
         with psycopg.connect(
