@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from prefect import get_client
 
 from flows.sync import sync
 from ml_connector.cli.sync import Asked, sync_connection
 from ml_connector.errors import ConfigurationError, GuardTripped
+from tests.integration.flows.left_on_server import latest_artifacts
 
 if TYPE_CHECKING:
     from tests.conftest import RunningSandbox
@@ -24,17 +24,6 @@ def _writes(sandbox: RunningSandbox) -> int:
     return sum(len(sandbox.admin.get(f"/{system}/writes").json()["writes"]) for system in systems)
 
 
-async def _artifacts() -> dict[str, str]:
-    async with get_client() as client:
-        found = await client.read_artifacts(limit=200)
-    return {str(artifact.key): str(artifact.data) for artifact in found if artifact.key}
-
-
-async def _all_texts() -> str:
-    async with get_client() as client:
-        return "\n".join(str(each.data) for each in await client.read_artifacts(limit=200))
-
-
 def test_a_plan_is_an_artifact_and_writes_nothing(
     connection: str, running_sandbox: RunningSandbox
 ) -> None:
@@ -43,7 +32,7 @@ def test_a_plan_is_an_artifact_and_writes_nothing(
 
     plan = asyncio.run(sync(connection, plan=True))
 
-    artifacts = asyncio.run(_artifacts())
+    artifacts = asyncio.run(latest_artifacts())
     assert plan.actions["create"] > 100
     assert "Nothing was written." in artifacts[f"plan-{connection}"]
     assert "salesOrderLines" in artifacts[f"plan-{connection}-changes"]
@@ -74,7 +63,7 @@ def test_a_plan_is_applied_by_the_id_it_names(
     """From the form: the plan's artifact names the id; applied once it is stale."""
     plan = asyncio.run(sync(connection, plan=True))
     plan_id = plan.report.flow_run_id[:8]
-    assert f"apply_plan = `{plan_id}`" in asyncio.run(_all_texts())
+    assert f"apply_plan = `{plan_id}`" in asyncio.run(latest_artifacts())[f"plan-{connection}"]
 
     report = asyncio.run(sync(connection, apply_plan=plan_id))
 

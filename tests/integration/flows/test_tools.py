@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prefect import get_client
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 
 from blocks.connected_systems import load_connection
@@ -21,22 +20,12 @@ from flows.sync import sync
 from ml_connector.cli.audit import verification_of
 from ml_connector.errors import ConfigurationError, RecordNotFound
 from ml_connector.exchange.systems import Systems
+from tests.integration.flows.left_on_server import everything, latest_artifacts
 
 if TYPE_CHECKING:
     from tests.conftest import RunningSandbox
 
 pytestmark = pytest.mark.slow
-
-
-async def _written_to_prefect() -> tuple[dict[str, str], str]:
-    """Return artifacts by key, and everything else a run left on the server, as one text."""
-    async with get_client() as client:
-        artifacts = await client.read_artifacts(limit=200)
-        runs = await client.read_flow_runs(limit=200)
-        tasks = await client.read_task_runs(limit=200)
-        logs = await client.read_logs(limit=200)
-    left = [each.model_dump_json() for each in (*artifacts, *runs, *tasks, *logs)]
-    return {str(each.key): str(each.data) for each in artifacts if each.key}, "\n".join(left)
 
 
 def _waiting(sandbox: RunningSandbox) -> dict[str, Any]:
@@ -53,7 +42,7 @@ def test_reconcile_lists_what_differs_and_leaves_it_as_an_artifact(
 
     report = asyncio.run(reconcile(connection))
 
-    artifacts, _ = asyncio.run(_written_to_prefect())
+    artifacts = asyncio.run(latest_artifacts())
     text = artifacts[f"reconcile-{connection}"]
     assert not report.agree
     assert "The two sides differ." in text
@@ -93,7 +82,7 @@ def test_the_audit_of_a_record_is_an_artifact_with_its_runs(
 
     document = asyncio.run(audit_record(connection, number))
 
-    artifacts, _ = asyncio.run(_written_to_prefect())
+    artifacts = asyncio.run(latest_artifacts())
     assert document["record"]["salesforce_number"] == number
     assert f"# order {number}" in artifacts[f"audit-record-{connection}"]
     runs = {entry["flow_run_id"] for entry in document["entries"]}
@@ -148,7 +137,7 @@ def test_no_run_leaves_a_secret_anywhere(
     ).raise_for_status()
     failed = asyncio.run(_failure_of(connection))
 
-    _, left = asyncio.run(_written_to_prefect())
+    left = asyncio.run(everything())
 
     ledger = Path(settings.ledger_url_text().removeprefix("sqlite:///"))
     files = [path for path in ledger.parent.glob(f"{ledger.name}*") if path.is_file()]
