@@ -208,11 +208,12 @@ class EventFeed:
                     continue
                 decoded = error.header
             newest = max(newest, decoded.committed_at) if newest else decoded.committed_at
-            if not decoded.record_ids and not decoded.concerns_all:
-                changes.append(self._quarantined(event, "the event names no record"))
-                holes.append((decoded.committed_at, "an event names no record"))
-            elif decoded.concerns_all:
+            if decoded.concerns_all:
                 holes.append((_hole(decoded), decoded.change_type))
+            elif not decoded.record_ids or decoded.entity != self.entity:
+                reason = f"the event names no record of {self.entity}"
+                changes.append(self._quarantined(event, reason))
+                holes.append((decoded.committed_at, reason))
             elif not self._own.made(decoded):
                 changes += self._changes(decoded, event)
         now = self._systems.clock.now()

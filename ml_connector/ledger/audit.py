@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ml_connector.domain.identifiers import Kind
 from ml_connector.ledger.records import AuditEntry, VerifyResult
 from ml_connector.ledger.tables import audit_entries, audit_heads
+from ml_connector.ledger.upserts import insert_missing
 from ml_connector.wire_json import decode, encode
 
 ERASE = "erase"
@@ -45,10 +45,7 @@ _FACTS = (
     "task_run_id",
 )
 _INSERT = insert(audit_entries)
-_HEAD_INSERTS: Mapping[str, Any] = {
-    "sqlite": sqlite.insert(audit_heads).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(audit_heads).on_conflict_do_nothing(),
-}
+_INSERT_HEAD = insert_missing(audit_heads)
 
 
 def row_of(name: str, entry: AuditEntry) -> dict[str, Any]:
@@ -105,7 +102,7 @@ def _locked_head(db: Connection, name: str) -> tuple[int, bytes]:
     row = db.execute(query).one_or_none()
     if row is None:
         first = {"connection": name, "sequence": 0, "digest": _START}
-        db.execute(_HEAD_INSERTS[db.dialect.name], first)
+        db.execute(_INSERT_HEAD, first)
         row = db.execute(query).one()
     return row.sequence, bytes(row.digest)
 

@@ -12,21 +12,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ml_connector.errors import StaleClaim
 from ml_connector.ledger.owner import owner_is_dead
 from ml_connector.ledger.record_store import chunks
 from ml_connector.ledger.tables import claims
+from ml_connector.ledger.upserts import insert_missing
 
 LEASE = "lease"
 """The kind of claims that stand for running a feed."""
 
-_INSERTS: Mapping[str, Any] = {
-    "sqlite": sqlite.insert(claims).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(claims).on_conflict_do_nothing(),
-}
-
+_INSERT = insert_missing(claims)
 _LOCKED = (
     select(claims.c.key, claims.c.owner, claims.c.fence, claims.c.expires_at)
     .where(
@@ -60,7 +56,7 @@ def claim(
         if len(rows) < len(chunk):
             present = {row.key for row in rows}
             db.execute(
-                _INSERTS[db.dialect.name],
+                _INSERT,
                 [_free(name, str(kind), key) for key in chunk if key not in present],
             )
             rows = db.execute(_LOCKED, where).all()

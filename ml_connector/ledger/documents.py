@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ml_connector.ledger.record_store import chunks
 from ml_connector.ledger.records import Document
 from ml_connector.ledger.tables import documents
+from ml_connector.ledger.upserts import insert_or_replace
 
 _NAMES = tuple(
     column.name for column in documents.c if column.name not in {"connection", "is_open"}
@@ -19,17 +19,7 @@ _NAMES = tuple(
 _COLUMNS = tuple(documents.c[name] for name in _NAMES)
 
 
-def _upsert(insert: Any) -> Any:
-    return insert.on_conflict_do_update(
-        index_elements=[documents.c.connection, documents.c.bc_id],
-        set_={name: insert.excluded[name] for name in (*_NAMES, "is_open") if name != "bc_id"},
-    )
-
-
-_UPSERTS: Mapping[str, Any] = {
-    "sqlite": _upsert(sqlite.insert(documents)),
-    "postgresql": _upsert(postgresql.insert(documents)),
-}
+_UPSERT = insert_or_replace(documents)
 
 
 def save(db: Connection, name: str, rows: Sequence[Document]) -> None:
@@ -46,7 +36,7 @@ def save(db: Connection, name: str, rows: Sequence[Document]) -> None:
             "is_open": document.is_open,
         }
         parameters.append(row)
-    db.execute(_UPSERTS[db.dialect.name], parameters)
+    db.execute(_UPSERT, parameters)
 
 
 def remove(db: Connection, name: str, bc_ids: Iterable[str]) -> None:

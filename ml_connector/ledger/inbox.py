@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ml_connector.ledger.record_store import chunks
 from ml_connector.ledger.records import Checkpoint, NewChange, StoredChange
 from ml_connector.ledger.tables import changes, checkpoints
+from ml_connector.ledger.upserts import insert_missing, insert_or_replace
 
 QUARANTINE = "quarantine"
 """Inbox system of events that could not be decoded: kept with their bytes as `payload`."""
@@ -26,27 +26,8 @@ _COLUMNS = (
     changes.c.source,
     changes.c.payload,
 )
-_ONCE = (changes.c.connection, changes.c.system, changes.c.entity, changes.c.dedupe_key)
-_INSERTS: Mapping[str, Any] = {
-    "sqlite": sqlite.insert(changes).on_conflict_do_nothing(index_elements=_ONCE),
-    "postgresql": postgresql.insert(changes).on_conflict_do_nothing(index_elements=_ONCE),
-}
-
-
-def _moved(insert: Any) -> Any:
-    return insert.on_conflict_do_update(
-        index_elements=[checkpoints.c.connection, checkpoints.c.feed],
-        set_={
-            "position": insert.excluded.position,
-            "confirmed_at": insert.excluded.confirmed_at,
-        },
-    )
-
-
-_MOVES: Mapping[str, Any] = {
-    "sqlite": _moved(sqlite.insert(checkpoints)),
-    "postgresql": _moved(postgresql.insert(checkpoints)),
-}
+_INSERT = insert_missing(changes, ("connection", "system", "entity", "dedupe_key"))
+_MOVE = insert_or_replace(checkpoints)
 
 
 def add(db: Connection, name: str, new: Sequence[NewChange], now: datetime) -> None:
@@ -69,7 +50,7 @@ def add(db: Connection, name: str, new: Sequence[NewChange], now: datetime) -> N
         }
         for each in new
     ]
-    db.execute(_INSERTS[db.dialect.name], rows)
+    db.execute(_INSERT, rows)
 
 
 def pending(
@@ -207,7 +188,7 @@ def erase_payloads(db: Connection, name: str, record_id: str) -> None:
 def move_checkpoint(db: Connection, name: str, checkpoint: Checkpoint) -> None:
     """Store how far a feed was read."""
     db.execute(
-        _MOVES[db.dialect.name],
+        _MOVE,
         {
             "connection": name,
             "feed": checkpoint.feed,

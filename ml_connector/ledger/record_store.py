@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, literal, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.ledger.records import Record
 from ml_connector.ledger.tables import records
+from ml_connector.ledger.upserts import insert_or_replace
 
 CHUNK = 500
 """Values in one IN list; far below what either database takes."""
 
 _COLUMNS = tuple(column.name for column in records.c if column.name != "connection")
-_KEY_COLUMNS = ("connection", "kind", "key")
 _FROM_ROW = tuple(records.c[name] for name in _COLUMNS)
 
 _BY_KEYS = select(*_FROM_ROW).where(
@@ -27,20 +26,8 @@ _BY_KEYS = select(*_FROM_ROW).where(
 )
 
 
-def _upsert(insert: Any) -> Any:
-    """Return the statement that stores a row when the stored version is the one before it."""
-    given = insert.excluded
-    return insert.on_conflict_do_update(
-        index_elements=[records.c[name] for name in _KEY_COLUMNS],
-        set_={name: given[name] for name in _COLUMNS if name not in _KEY_COLUMNS},
-        where=records.c.version == given.version - 1,
-    ).execution_options(preserve_rowcount=True)
-
-
-_UPSERTS: Mapping[str, Any] = {
-    "sqlite": _upsert(sqlite.insert(records)),
-    "postgresql": _upsert(postgresql.insert(records)),
-}
+_UPSERT = insert_or_replace(records, only_when="records.version = excluded.version - 1")
+"""Stores a row when the stored version is the one before it."""
 
 
 def chunks(values: Iterable[str], size: int = CHUNK) -> Iterator[list[str]]:
@@ -54,7 +41,7 @@ def upsert(db: Connection, name: str, rows: Sequence[Record]) -> bool:
     """Store *rows*, whose `version` is already the new one; False when one of them was stale."""
     ordered = sorted(rows, key=lambda record: (record.kind, record.key))
     parameters = [_row(name, record) for record in ordered]
-    return bool(db.execute(_UPSERTS[db.dialect.name], parameters).rowcount == len(ordered))
+    return bool(db.execute(_UPSERT, parameters).rowcount == len(ordered))
 
 
 def _row(name: str, record: Record) -> dict[str, Any]:

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ml_connector.ledger.records import Run
 from ml_connector.ledger.tables import remembered, runs
+from ml_connector.ledger.upserts import insert_or_replace
 
 _NAMES = tuple(column.name for column in runs.c if column.name != "connection")
 
 
-def _upsert_run(insert: Any) -> Any:
-    return insert.on_conflict_do_update(
-        index_elements=[runs.c.connection, runs.c.flow_run_id],
-        set_={name: insert.excluded[name] for name in _NAMES if name != "flow_run_id"},
-    )
-
-
-def _upsert_value(insert: Any) -> Any:
-    return insert.on_conflict_do_update(
-        index_elements=[remembered.c.connection, remembered.c.name],
-        set_={"value": insert.excluded.value},
-    )
-
-
-_RUN_UPSERTS: Mapping[str, Any] = {
-    "sqlite": _upsert_run(sqlite.insert(runs)),
-    "postgresql": _upsert_run(postgresql.insert(runs)),
-}
-_VALUE_UPSERTS: Mapping[str, Any] = {
-    "sqlite": _upsert_value(sqlite.insert(remembered)),
-    "postgresql": _upsert_value(postgresql.insert(remembered)),
-}
+_UPSERT_RUN = insert_or_replace(runs)
+_UPSERT_VALUE = insert_or_replace(remembered)
 
 
 def save(db: Connection, name: str, run: Run) -> None:
     """Store a run, in place of what was known about it."""
     row = {column: getattr(run, column) for column in _NAMES}
-    db.execute(_RUN_UPSERTS[db.dialect.name], {"connection": name, **row})
+    db.execute(_UPSERT_RUN, {"connection": name, **row})
 
 
 def last(db: Connection, name: str, run_name: str) -> Run | None:
@@ -72,7 +51,7 @@ def _run(row: Row[Any]) -> Run:
 def remember(db: Connection, name: str, what: str, value: Any) -> None:
     """Store a small fact about the connection."""
     row = {"connection": name, "name": what, "value": {"value": value}}
-    db.execute(_VALUE_UPSERTS[db.dialect.name], row)
+    db.execute(_UPSERT_VALUE, row)
 
 
 def recall(db: Connection, name: str, what: str) -> Any:

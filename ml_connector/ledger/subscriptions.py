@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ml_connector.ledger.record_store import chunks
 from ml_connector.ledger.records import KnownSubscription
 from ml_connector.ledger.tables import subscriptions
+from ml_connector.ledger.upserts import insert_or_replace
 
 _NAMES = tuple(column.name for column in subscriptions.c if column.name != "connection")
-_KEPT = {"subscription_id", "created_at"}
-
-
-def _upsert(insert: Any) -> Any:
-    return insert.on_conflict_do_update(
-        index_elements=[subscriptions.c.connection, subscriptions.c.subscription_id],
-        set_={name: insert.excluded[name] for name in _NAMES if name not in _KEPT},
-    )
-
-
-_UPSERTS: Mapping[str, Any] = {
-    "sqlite": _upsert(sqlite.insert(subscriptions)),
-    "postgresql": _upsert(postgresql.insert(subscriptions)),
-}
+_UPSERT = insert_or_replace(subscriptions, kept={"created_at"})
 
 
 def save(db: Connection, name: str, known: KnownSubscription) -> None:
     """Store what is known about a subscription; when it was made stays."""
     row = {column: getattr(known, column) for column in _NAMES}
-    db.execute(_UPSERTS[db.dialect.name], {"connection": name, **row})
+    db.execute(_UPSERT, {"connection": name, **row})
 
 
 def forget(db: Connection, name: str, ids: Iterable[str]) -> None:

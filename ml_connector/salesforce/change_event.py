@@ -1,4 +1,8 @@
-"""Decoding of change events: Avro with the schema each event names, bitmaps to field names."""
+"""Decoding of change events: Avro with the schema each event names, bitmaps to field names.
+
+Only the header is decoded, which every schema begins with: it tells which records changed, and
+those are read again. What comes after it is neither needed nor looked at.
+"""
 
 from __future__ import annotations
 
@@ -70,9 +74,8 @@ class Undecodable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Schema:
-    """A parsed schema, the part up to the header, and the names that bitmaps count."""
+    """The part of a schema up to the header, parsed, and the names that bitmaps count."""
 
-    whole: Any
     header: Any
     fields: tuple[str, ...]
     nested: Mapping[int, tuple[str, ...]]
@@ -97,33 +100,21 @@ class EventDecoder:
         and again; StreamFault when it cannot be had now.
         """
         schema = self._schema(event.schema_id)
-        source = io.BytesIO(event.payload)
-        try:
-            record = fastavro.schemaless_reader(source, schema.whole, None)
-        except Exception as error:  # fastavro raises whatever the bytes lead it into
-            header = self._header_alone(event, schema)
-            what = "payload" if header is None else "body"
-            reason = f"the {what} does not fit its schema ({type(error).__name__})"
-            raise Undecodable(reason, header) from error
-        found = _header_of(record)
-        if source.tell() != len(event.payload):
-            raise Undecodable("the payload is longer than its schema", _without_fields(found))
-        try:
-            names = _names(schema, tuple(found["changedFields"]))
-        except (ValueError, IndexError, KeyError) as error:
-            raise Undecodable(
-                f"the changed fields cannot be told: {error}", _without_fields(found)
-            ) from error
-        return _event(found, names)
-
-    def _header_alone(self, event: RawEvent, schema: _Schema) -> ChangeEvent | None:
         try:
             record = fastavro.schemaless_reader(io.BytesIO(event.payload), schema.header, None)
-            header = _header_of(record)
-            known = [each for each in header["recordIds"] if len(each) in (15, 18)]
-            return _without_fields(header) if known else None
-        except Exception:  # noqa: BLE001  # the bytes failed before: none can be trusted
-            return None
+        except Exception as error:  # fastavro raises whatever the bytes lead it into
+            reason = f"the payload does not fit its schema ({type(error).__name__})"
+            raise Undecodable(reason) from error
+        header = record[HEADER]
+        if not isinstance(header, dict):
+            raise Undecodable("it has no header")
+        try:
+            names = _names(schema, tuple(header["changedFields"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Undecodable(
+                f"the changed fields cannot be told: {error}", _event(header, ())
+            ) from error
+        return _event(header, names)
 
     def _schema(self, schema_id: str) -> _Schema:
         with self._lock:
@@ -211,15 +202,12 @@ def _parse(text: str) -> _Schema:
             parts = _parts(field["type"], records)
             if parts and place:
                 nested[place] = parts
-        whole = fastavro.parse_schema(json.loads(text))
-        header = fastavro.parse_schema(
-            {**json.loads(text), "fields": json.loads(text)["fields"][:1]}
-        )
+        header = fastavro.parse_schema({**raw, "fields": fields[:1]})
     except Undecodable:
         raise
     except Exception as error:  # a schema that is none, in any of the ways that can be
         raise Undecodable(f"its schema cannot be read ({type(error).__name__})") from error
-    return _Schema(whole, header, tuple(field["name"] for field in fields), nested, {})
+    return _Schema(header, tuple(field["name"] for field in fields), nested, {})
 
 
 def _collect_records(node: Any, records: dict[str, Any]) -> None:
@@ -245,13 +233,6 @@ def _parts(kind: Any, records: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _header_of(record: Any) -> dict[str, Any]:
-    header = record.get(HEADER) if isinstance(record, dict) else None
-    if not isinstance(header, dict):
-        raise Undecodable("it has no header")
-    return header
-
-
 def _event(header: Mapping[str, Any], names: tuple[str, ...]) -> ChangeEvent:
     try:
         return ChangeEvent(
@@ -267,10 +248,6 @@ def _event(header: Mapping[str, Any], names: tuple[str, ...]) -> ChangeEvent:
         )
     except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise Undecodable(f"its header cannot be read ({type(error).__name__})") from error
-
-
-def _without_fields(header: Mapping[str, Any]) -> ChangeEvent:
-    return _event(header, ())
 
 
 def _record_id(text: str) -> str:

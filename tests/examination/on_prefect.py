@@ -20,6 +20,8 @@ from tests.examination.prefect_stack import PrefectStack
 from tests.examination.world import People, World
 
 RUNS_TO_REST = 6
+TELL_EVERY = 10
+"""Runs between two lines of progress."""
 QUIET_SEEDS = 5
 """After every so many seeds one more run has to write nothing."""
 
@@ -144,17 +146,24 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         examination = PrefectExamination(Path(directory))
         try:
-            for seed in range(arguments.first, arguments.first + arguments.runs):
+            for count in range(1, arguments.runs + 1):
+                seed = arguments.first + count - 1
                 result = examination.run(seed)
                 if not result.passed:
                     failed.append(seed)
                 if arguments.verbose or not result.passed:
-                    print(f"{time.monotonic() - started:.0f} s {result}", flush=True)  # noqa: T201
+                    _tell(f"{time.monotonic() - started:.0f} s {result}")
+                if count % TELL_EVERY == 0:
+                    _tell(f"{count} runs, {len(failed)} failed")
         finally:
             examination.close()
     seconds = time.monotonic() - started
-    print(f"{arguments.runs} runs on Prefect, {len(failed)} failed {failed}, {seconds:.0f} s")  # noqa: T201
+    _tell(f"{arguments.runs} runs on Prefect, {len(failed)} failed {failed}, {seconds:.0f} s")
     return 1 if failed else 0
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)  # noqa: T201  # a command's output
 
 
 if __name__ == "__main__":

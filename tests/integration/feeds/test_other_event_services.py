@@ -248,6 +248,24 @@ def test_changes_without_a_transaction_key_are_told_apart(
         assert len(by_event(systems, one)) == 2
 
 
+def test_an_event_about_another_object_is_put_aside_and_the_topic_s_own_is_polled(
+    elsewhere: Connected, service: OtherService
+) -> None:
+    """What a topic should never carry goes where nobody would look for it; it is not stored so."""
+    one = accounts(elsewhere, 1)[0]
+    events = [
+        service.event("first", b"1", recordIds=[one], entityName="Asset"),
+        service.event("first", b"2", recordIds=[one]),
+    ]
+    service.speeches.append(responding(pb2.FetchResponse(events=events)))
+    with listening(elsewhere) as (systems, _):
+        wait_for(lambda: position(systems) == b"2".hex())
+        (aside,) = systems.ledger.pending_changes("quarantine", "Account", limit=10)
+
+        assert aside.payload["reason"] == "the event names no record of Account"
+        assert [each.entity for each in by_event(systems, one)] == ["Account"]
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

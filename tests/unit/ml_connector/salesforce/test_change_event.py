@@ -125,16 +125,31 @@ def test_an_overflow_concerns_records_it_does_not_name() -> None:
     assert decoder().decode(event(recordIds=["001*"])).concerns_all
 
 
-def test_a_spoiled_body_still_tells_its_records() -> None:
-    """What the header says is kept when the rest cannot be read."""
+def test_what_comes_after_the_header_is_not_looked_at() -> None:
+    """The records are read again anyway, so a body that does not fit its schema does not matter."""
     whole = event()
     cut = RawEvent(whole.id, whole.schema_id, whole.payload[:-2] + b"\xff", whole.replay_id)
+
+    assert decoder().decode(cut) == decoder().decode(whole)
+
+
+def test_changed_fields_that_cannot_be_told_leave_the_records_known() -> None:
+    """A bitmap that fits no field spoils the event; whom it is about is kept."""
     with pytest.raises(Undecodable) as caught:
-        decoder().decode(cut)
+        decoder().decode(event(changedFields=["0x8000"]))
 
     assert caught.value.header is not None
     assert caught.value.header.record_ids == ("0015g0000000001AAA",)
     assert caught.value.header.changed_fields == ()
+
+
+def test_a_header_that_is_none_is_undecodable() -> None:
+    """A schema that lets the header be absent decodes to nothing that could be told."""
+    schema = json.loads(json.dumps(SCHEMA))
+    schema["fields"][0]["type"] = ["null", schema["fields"][0]["type"]]
+    absent = RawEvent("e", "schema", b"\x00", b"1")
+    with pytest.raises(Undecodable):
+        EventDecoder(lambda _: json.dumps(schema)).decode(absent)
 
 
 def test_a_payload_of_noise_is_undecodable_without_a_header() -> None:
