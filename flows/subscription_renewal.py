@@ -6,7 +6,8 @@ from prefect import flow
 
 from flows.change_hand_over import hand_over_changes
 from flows.connection_name import ConnectionName
-from ml_connector.changes.subscription_keeping import Report
+from ml_connector.changes.subscription_keeping import Report, refused
+from ml_connector.errors import TransientError
 from tasks.batches import Scope
 from tasks.changes import find_due
 from tasks.open_systems import open_systems
@@ -26,7 +27,8 @@ async def renew_subscriptions(connection: ConnectionName) -> Report:
     Creates what is missing, renews what is there for another three days, removes what is ours and
     not wanted any more, and never touches others'. What vanished is made anew, and what it may have
     missed is read again at once. The receiver has to be up: Business Central asks it in each step.
-    Without a notification_url in the connection everything is polled.
+    Without a notification_url in the connection everything is polled. A step without an answer
+    fails the run at its end, when all others are done.
 
     Args:
         connection: Name of the connection, as saved by ml-connector connect.
@@ -34,10 +36,17 @@ async def renew_subscriptions(connection: ConnectionName) -> Report:
     async with open_systems(connection, "to-salesforce") as systems:
         scope = Scope(systems)
         report = Report(await compare_subscriptions(scope))
+        lost: list[TransientError] = []
         for step in report.plan.steps:
-            report.done.append(await keep_subscription(Keeping(scope, step)))
+            try:
+                report.done.append(await keep_subscription(Keeping(scope, step)))
+            except TransientError as error:  # the other subscriptions must not lapse with this one
+                lost.append(error)
+                report.done.append(refused(step, error))
         await confirm_notifications(scope, report)
         await publish_subscriptions(connection, report)
         if report.has_gaps:
             await hand_over_changes(connection, await find_due(scope))
+        if lost:
+            raise lost[0]
         return report

@@ -23,11 +23,15 @@ from ml_connector.business_central.subscriptions import (
     supported_sets,
 )
 from ml_connector.errors import (
+    AuthenticationError,
     ConcurrentEdit,
     ConfigurationError,
+    ConnectorError,
     OutcomeUnknown,
     RecordNotFound,
     RecordRejected,
+    StaleClaim,
+    TransientError,
 )
 from ml_connector.exchange.feed_report import instant_text
 from ml_connector.exchange.notified import FEED, GAP, NOTIFIED_SETS, whole_set
@@ -198,7 +202,8 @@ def decide(
             stays = fitting[-1]
             kept.add(stays.id)
             proven = not stays.client_state.get_secret_value() or ours.carries_our_proof(stays)
-            gap = None if proven else last_seen
+            # one that is not remembered was made by a run that died before it could note the gap
+            gap = None if proven and stays.id in remembered else last_seen
             steps.append(Step(Action.RENEW, entity_set, stays, gap))
         else:
             steps.append(Step(Action.CREATE, entity_set, None, last_seen))
@@ -218,7 +223,10 @@ def take_step(systems: Systems, step: Step) -> Done:
     """Do one step and store how it ended.
 
     Effect: one write in BC, with a handshake unless it deletes; repeating it is harmless. What BC
-    refuses comes back as `refused`: the receiver was not there for the handshake.
+    refuses comes back as `refused`, so that the other sets are kept all the same: the receiver was
+    not there for the handshake, or the app may not read this set.
+
+    Raises: TransientError, to be tried again; AuthenticationError.
     """
     try:
         match step.action:
@@ -228,14 +236,21 @@ def take_step(systems: Systems, step: Step) -> Done:
                 return _renew(systems, step)
             case Action.CREATE:
                 return _create(systems, step)
-    except RecordRejected as error:
+    except (AuthenticationError, TransientError, StaleClaim):
+        raise
+    except ConnectorError as error:
         log.warning(
             "no subscription to %s: Business Central refused it (%s); is the receiver reachable at"
-            " the notification_url?",
+            " the notification_url, and may the app read this set?",
             step.entity_set,
             error.code,
         )
-        return Done(step.entity_set, Ending.REFUSED, message=error.message)
+        return refused(step, error)
+
+
+def refused(step: Step, error: ConnectorError) -> Done:
+    """Return that *step* came to nothing, and why."""
+    return Done(step.entity_set, Ending.REFUSED, message=error.message)
 
 
 def _delete(systems: Systems, step: Step) -> Done:
@@ -340,10 +355,21 @@ def confirm_feed(systems: Systems, done: Iterable[Done]) -> None:
 
 
 def keep_subscriptions(systems: Systems) -> Report:
-    """Plan and take every step, one after another; the flow does the same with a task each."""
+    """Plan and take every step, one after another; the flow does the same with a task each.
+
+    Raises: TransientError of the first step without an answer, after all others were taken.
+    """
     report = Report(plan_subscriptions(systems))
-    report.done += [take_step(systems, step) for step in report.plan.steps]
+    lost: list[TransientError] = []
+    for step in report.plan.steps:
+        try:
+            report.done.append(take_step(systems, step))
+        except TransientError as error:
+            lost.append(error)
+            report.done.append(refused(step, error))
     confirm_feed(systems, report.done)
+    if lost:
+        raise lost[0]
     return report
 
 

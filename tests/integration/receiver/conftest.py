@@ -131,6 +131,11 @@ class World:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def fault(self, **rule: Any) -> None:
+        """Let the company answer one call so, or as many as the rule says."""
+        answer = self.sandbox.admin.post("/business-central/faults", json=rule)
+        answer.raise_for_status()
+
     def switch(self, **positions: Any) -> None:
         """Turn switches of the company."""
         answer = self.sandbox.admin.post("/business-central/switches", json=positions)

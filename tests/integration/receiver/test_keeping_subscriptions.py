@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from ml_connector.changes.notification_feed import has_news, take_notifications
 from ml_connector.changes.subscription_keeping import Ending, report_json
+from ml_connector.errors import TransientError
 from ml_connector.exchange.notification_checks import CODE, notification_lines
 from ml_connector.exchange.notified import NOTIFIED_SETS
 from ml_connector.exchange.systems import Systems
@@ -48,6 +49,54 @@ def test_without_a_receiver_nothing_stands_and_it_is_said(world: World) -> None:
     assert sorted(report.sets(Ending.REFUSED)) == sorted(DOCUMENTED)
     assert not report.is_complete
     assert world.subscriptions() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "Authorization_RequestDenied"), (404, "BadRequest_NotFound")]
+)
+def test_a_set_that_may_not_be_read_keeps_no_other_from_being_subscribed(
+    world: World, status: int, code: str
+) -> None:
+    """The others stand, and the one that is refused is said, with what BC answered."""
+    world.fault(method="POST", path="subscriptions", status=status, code=code, times=1)
+
+    report = world.keep()
+
+    (refused,) = report.sets(Ending.REFUSED)
+    assert sorted([*report.sets(Ending.CREATED), refused]) == sorted(DOCUMENTED)
+    assert next(each.message for each in report.done if each.ending is Ending.REFUSED)
+    assert len(world.subscriptions()) == len(DOCUMENTED) - 1
+
+
+def test_a_set_without_an_answer_fails_the_run_after_all_others_are_kept(world: World) -> None:
+    """The run is tried again; meanwhile no other subscription lapses."""
+    world.fault(method="POST", path="subscriptions", status=500, code="Internal_ServerError")
+
+    with pytest.raises(TransientError):
+        world.keep()
+
+    assert len(world.subscriptions()) == len(DOCUMENTED) - 1
+    assert len(world.keep().sets(Ending.CREATED)) == 1
+
+
+def test_a_gap_outlives_a_run_that_died_before_it_could_note_it(world: World) -> None:
+    """What vanished was made anew, and nothing is known of it: its gap is read all the same."""
+    world.keep()
+    world.act("webhook_remove", entity_set="salesOrders")
+    url = world.settings.business_central.notification_url
+    company = world.settings.business_central.company_id
+    world.act(
+        "webhook_add",
+        notification_url=url,
+        resource=f"/api/v2.0/companies({company})/salesOrders",
+        client_state="a-random-state",
+    )
+
+    report = world.keep()
+
+    assert [gap["entity_set"] for gap in report_json(report)["gaps"]] == ["salesOrders"]
+    assert world.pending() == {("business_central", "salesOrders"): 1}
+    assert world.keep().has_gaps is False
 
 
 def test_a_renewal_counts_from_now(world: World) -> None:
