@@ -163,6 +163,8 @@ async def erasure_of(name: str, text: str) -> Result:
     def say(console: Console) -> None:
         for each in document["erased"]:
             console.print(f"erased {each['kind']} {each['key']}", highlight=False)
+        for each in document["mentions"]:
+            console.print(f"blanked in {each['kind']} {each['key']}", highlight=False)
 
     return Result(document, DONE, say)
 

@@ -10,6 +10,7 @@ from typing import Any
 from ml_connector.domain.identifiers import Kind
 from ml_connector.exchange.addresses import Addresses
 from ml_connector.exchange.feed_report import instant_text
+from ml_connector.exchange.mentions import find_mentions, merged_into, take_out
 from ml_connector.exchange.plan_file import forget_plans
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import AuditEntry
@@ -140,13 +141,18 @@ def erase(systems: Systems, text: str) -> dict[str, Any] | None:
     """Erase what the ledger says about the person or company that *text* names; None when nobody.
 
     Effect: contents of audit entries, intents and changes are gone for good, and so are all kept
-    plans and the bytes of events nobody could decode. That something was decided and written, when
-    and by which rule stays, and the chain still verifies. The vendors' records are not touched,
-    and a record that stays there is known again when it changes.
+    plans and the bytes of events nobody could decode. What orders and other records say about a
+    customer or contact goes too; they keep their state and cause (`mentions` lists them). That
+    something was decided and written, when and by which rule stays, and the chain still verifies.
+    The vendors' records are not touched, and a record that stays there is known again when it
+    changes.
+    Raises: StaleClaim when a worker changed one of the records meanwhile; nothing is erased then.
     """
     found = systems.ledger.find(text)
     if not found:
         return None
+    found += merged_into(systems, found)
+    mentions = find_mentions(systems, found)
     with systems.ledger.transaction() as tx:
         for record in found:
             tx.erase(record.kind, record.key, systems.run)
@@ -156,9 +162,11 @@ def erase(systems: Systems, text: str) -> dict[str, Any] | None:
             if now is not None and record.kind is not Kind.ORDER:
                 now.salesforce_number = ""  # a contact's or account's name where it has no number
                 tx.save(now)
+        blanked = take_out(tx, systems, mentions)
     return {
         "connection": systems.settings.name,
         "erased": [{"kind": str(record.kind), "key": record.key} for record in found],
+        "mentions": [{"kind": str(record.kind), "key": record.key} for record in blanked],
     }
 
 

@@ -125,6 +125,11 @@ def merged_away(record: Record) -> Exclude:
     return Exclude(Cause.DELETED, f"{sobject} {name} was merged into {sobject} {into}.")
 
 
+def survivor_of(record: Record) -> str:
+    """Return the key of the record that this one was merged into, "" when it was not."""
+    return str(record.facts.get(_INTO) or "")
+
+
 def was_merged(record: Record) -> bool:
     """Tell whether the record was merged into another one."""
     return bool(record.facts.get(_INTO)) and not record.bc_id

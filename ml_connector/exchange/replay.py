@@ -103,6 +103,8 @@ class Chosen:
     """The records to run again, by kind."""
 
     keys: dict[Kind, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    by: str = ""
+    """How they were chosen, as the audit says it: of ids the keys of the records they name."""
 
     def add(self, kind: Kind, key: str) -> None:
         """Choose one record; choosing it twice changes nothing."""
@@ -122,7 +124,9 @@ def choose(systems: Systems, selection: Selection) -> Chosen:
     Raises: RecordNotFound when the connection has never seen an id.
     """
     chosen = Chosen()
+    named: dict[str, None] = {}
     for record in _selected(systems, selection):
+        named[record.key] = None
         for need in record.waits_for:
             chosen.add(Kind(need["kind"]), str(need["salesforce_id"]))
         chosen.add(record.kind, record.key)
@@ -130,6 +134,7 @@ def choose(systems: Systems, selection: Selection) -> Chosen:
         for entity, key in systems.ledger.changed_since(selection.since):
             if entity in _KINDS:
                 chosen.add(_KINDS[entity], key)
+    chosen.by = f"id {', '.join(named)}" if selection.ids else str(selection)
     return chosen
 
 
@@ -167,10 +172,10 @@ def release(systems: Systems, chosen: Chosen, selection: Selection) -> None:
             _unlink_deleted(systems, kind, keys)
         for window in windows(keys):
             again_when_stale(partial(flipping.release, systems, kind, window))
-            _reopen(systems, kind, window, selection)
+            _reopen(systems, kind, window, chosen.by)
 
 
-def _reopen(systems: Systems, kind: Kind, keys: Sequence[str], selection: Selection) -> None:
+def _reopen(systems: Systems, kind: Kind, keys: Sequence[str], rule: str) -> None:
     records = systems.ledger.records(kind, keys)
     with systems.ledger.transaction() as tx:
         tx.reopen_changes(keys)
@@ -181,7 +186,7 @@ def _reopen(systems: Systems, kind: Kind, keys: Sequence[str], selection: Select
                 record,
                 direction=Direction.DECISION,
                 action="replay",
-                rule=str(selection),
+                rule=rule,
                 outcome=str(record.state),
                 before={"state": str(record.state), "cause": record.cause},
             )

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
 
 from ml_connector.domain.identifiers import Kind
+from ml_connector.ledger.record_store import CHUNK
 from ml_connector.ledger.records import AuditEntry, VerifyResult
 from ml_connector.ledger.tables import audit_entries, audit_heads
 from ml_connector.ledger.upserts import insert_missing
@@ -193,6 +194,43 @@ def erase_before(db: Connection, name: str, at: datetime) -> list[int]:
         audit_entries.c.salt.is_not(None),
     )
     return _blank(db, *terms)
+
+
+def contents(db: Connection, name: str) -> Iterator[Row[Any]]:
+    """Yield sequence, kind, key, before and after of the entries whose content is not erased."""
+    columns = ("sequence", "kind", "key", "before", "after")
+    after = -(2**62)
+    while True:
+        query = (
+            select(*(audit_entries.c[each] for each in columns))
+            .where(
+                audit_entries.c.connection == name,
+                audit_entries.c.sequence > after,
+                audit_entries.c.action != ERASE,
+                audit_entries.c.salt.is_not(None),
+            )
+            .order_by(audit_entries.c.sequence)
+            .limit(_PAGE)
+        )
+        rows = db.execute(query).all()
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].sequence
+
+
+def erase_numbered(db: Connection, name: str, sequences: Sequence[int]) -> list[int]:
+    """Erase the content of the entries *sequences*; returns those that still had one, in order."""
+    erased: list[int] = []
+    for start in range(0, len(sequences), CHUNK):
+        erased += _blank(
+            db,
+            audit_entries.c.connection == name,
+            audit_entries.c.sequence.in_(sequences[start : start + CHUNK]),
+            audit_entries.c.action != ERASE,
+            audit_entries.c.salt.is_not(None),
+        )
+    return sorted(erased)
 
 
 def _blank(db: Connection, *terms: ColumnElement[bool]) -> list[int]:

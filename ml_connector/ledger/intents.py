@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
 from ml_connector.domain.identifiers import Kind
 from ml_connector.errors import StaleClaim
-from ml_connector.ledger.record_store import chunks
+from ml_connector.ledger.record_store import CHUNK, chunks
 from ml_connector.ledger.records import Intent, NewIntent
 from ml_connector.ledger.run_ids import RunIds
 from ml_connector.ledger.tables import intents
 
 UNRESOLVED = ("open", "sent", "uncertain")
+EVERY_STATE = (*UNRESOLVED, "closed")
+
+_PAGE = 1000
 
 _COLUMNS = tuple(column for column in intents.c if column.name != "connection")
 _NAMES = tuple(column.name for column in _COLUMNS)
@@ -166,6 +179,38 @@ def unresolved_before(db: Connection, name: str, before: datetime) -> list[Inten
         .order_by(intents.c.id)
     )
     return [_from_row(row) for row in db.execute(query)]
+
+
+def closed(db: Connection, name: str) -> Iterator[Row[Any]]:
+    """Yield id, kind, key, message and payload (as JSON text) of the writes whose end is known."""
+    columns = (intents.c.id, intents.c.kind, intents.c.key, intents.c.message)
+    after = 0
+    while True:
+        query = (
+            select(*columns, type_coerce(intents.c.payload, Text).label("payload"))
+            .where(intents.c.connection == name, intents.c.id > after, intents.c.state == "closed")
+            .order_by(intents.c.id)
+            .limit(_PAGE)
+        )
+        rows = db.execute(query).all()
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].id
+
+
+def erase_numbered(db: Connection, name: str, ids: Sequence[int]) -> None:
+    """Erase what the closed writes *ids* sent and were answered; what they were for stays."""
+    for start in range(0, len(ids), CHUNK):
+        db.execute(
+            update(intents)
+            .where(
+                intents.c.connection == name,
+                intents.c.id.in_(ids[start : start + CHUNK]),
+                intents.c.state == "closed",
+            )
+            .values(payload={}, message="")
+        )
 
 
 def _from_row(row: Row[Any]) -> Intent:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 
 from ml_connector.domain.clock import Clock, SystemClock
 from ml_connector.domain.identifiers import Kind, State, eighteen
@@ -294,6 +294,11 @@ class ConnectionLedger:
 
     # intents and claims
 
+    def closed_intents(self) -> Iterator[Row[Any]]:
+        """Walk over the writes whose end is known: id, kind, key, message, payload as JSON text."""
+        with self._ledger.reading() as db:
+            yield from intents.closed(db, self._name)
+
     def intents(
         self, kind: Kind, keys: Iterable[str], *, states: Sequence[str] = intents.UNRESOLVED
     ) -> dict[str, list[Intent]]:
@@ -407,6 +412,11 @@ class ConnectionLedger:
             after = page[-1].bc_id
 
     # audit
+
+    def audit_contents(self) -> Iterator[Row[Any]]:
+        """Walk over the contents that are not erased: sequence, kind, key, before, after."""
+        with self._ledger.reading() as db:
+            yield from audit.contents(db, self._name)
 
     def audit_entries(self, kind: Kind, key: str) -> list[AuditEntry]:
         """Return the life of one record, oldest entry first."""

@@ -160,6 +160,19 @@ class Transaction:
             self.save(record)
         self._note_erasure(kind, key, erased, run)
 
+    def erase_contents(
+        self, sequences: Sequence[int], intent_ids: Sequence[int], run: RunIds | None = None
+    ) -> None:
+        """Erase the contents of single audit entries and closed intents, whatever they are about.
+
+        Effect: as `erase`, but what the entries and intents were for stays with the records.
+        """
+        self.finish()
+        erased = audit.erase_numbered(self._db, self._name, sequences)
+        intents.erase_numbered(self._db, self._name, intent_ids)
+        if erased:
+            self._note_erasure(Kind.STATUS, "", erased, run)
+
     def erase_audit_before(self, at: datetime, run: RunIds | None = None) -> int:
         """Erase the contents of audit entries older than *at*; returns how many those were."""
         self.finish()

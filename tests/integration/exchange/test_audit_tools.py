@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from ml_connector.domain.causes import Cause
 from ml_connector.domain.clock import FixedClock, SystemClock
+from ml_connector.domain.decision import Candidate, Park
 from ml_connector.domain.identifiers import Kind, State
 from ml_connector.errors import ConfigurationError
 from ml_connector.exchange.audit_report import (
@@ -22,8 +24,11 @@ from ml_connector.exchange.cause_groups import cause_groups
 from ml_connector.exchange.plan import make_plan
 from ml_connector.exchange.plan_file import keep_plan, kept_plan
 from ml_connector.exchange.reconciliation import reconcile
+from ml_connector.exchange.replay import Selection, replay
 from ml_connector.exchange.report import connection_status
+from ml_connector.exchange.show import show
 from ml_connector.exchange.systems import Systems
+from ml_connector.exchange.write_protocol import store_decision
 from ml_connector.ledger.inbox import QUARANTINE
 from ml_connector.ledger.records import NewChange
 
@@ -193,6 +198,150 @@ def test_a_person_can_be_erased_and_the_chain_still_verifies(synced: Any, tmp_pa
     with sqlite3.connect(tmp_path / "ledger.db") as db:
         text = "\n".join(db.iterdump())
     assert contact["Email"] not in text
+
+
+def everything_in(folder: Path) -> str:
+    """Return every row of the ledger as text, and the bytes of its file as far as they are text."""
+    with sqlite3.connect(folder / "ledger.db") as db:
+        text = "\n".join(db.iterdump())
+    return text + (folder / "ledger.db").read_bytes().decode(errors="replace")
+
+
+def blocked_order(connected: Any) -> tuple[dict[str, Any], str]:
+    """Park a new Order for its blocked customer; return the Account and the Order's id."""
+    order = handed_over(connected)
+    (account,) = connected.salesforce("Account", Id=order["AccountId"])
+    connected.act("business-central", "block_customer", customer=account["BC_Customer_Number__c"])
+    product = next(row for row in connected.salesforce("Product2") if row.get("BC_Item_Id__c"))
+    lines = [{"product": product["ProductCode"], "quantity": 1}]
+    made = connected.act(
+        "salesforce", "create_order", account=account["Id"], lines=lines, activate=True
+    )
+    connected.sync()
+    return account, made["Id"]
+
+
+def test_an_erased_name_stays_nowhere_in_the_ledger(synced: Any, tmp_path: Path) -> None:
+    """Orders that name a blocked customer lose the name, and keep why they are parked."""
+    account, key = blocked_order(synced)
+    with Systems.open(synced.settings) as systems:
+        before = systems.ledger.record(Kind.ORDER, key)
+        document = erase(systems, account["Id"])
+        whole = verification(systems)
+        order = systems.ledger.record(Kind.ORDER, key)
+        entries = systems.ledger.audit_entries(Kind.ORDER, key)
+
+    assert before and order and document
+    assert account["Name"] in before.message
+    assert whole["ok"]
+    assert account["Name"] not in everything_in(tmp_path)
+    assert (order.state, order.cause) == (State.PARKED, "blocked_customer")
+    assert (order.message, order.remedy) == ("(erased on request)", before.remedy)
+    assert order.candidates == [{**before.candidates[0], "name": ""}]
+    assert order.facts["account_id"] == account["Id"]
+    assert all(entry.before is entry.after is None for entry in entries)
+    assert {"kind": "order", "key": key} in document["mentions"]
+
+
+def test_what_salesforce_says_of_an_erased_customer_is_replaced(synced: Any) -> None:
+    """The next sync writes the message again; here BC knows the customer by another name."""
+    account, key = blocked_order(synced)
+    (customer,) = synced.business_central("customers", number=account["BC_Customer_Number__c"])
+    for system, sobject, record, field in (
+        ("salesforce", {"sobject": "Account"}, account["Id"], "Name"),
+        ("business-central", {"entity": "customers"}, customer["number"], "displayName"),
+    ):
+        synced.act(system, "edit", **sobject, record=record, fields={field: "Nobody"})
+    with Systems.open(synced.settings) as systems:
+        erase(systems, account["Id"])
+        show(systems, Kind.ORDER)
+    (order,) = synced.salesforce("Order", Id=key)
+
+    assert order["BC_Sync_Status__c"] == "Parked"
+    assert order["BC_Sync_Message__c"].startswith("(erased on request)")
+    assert account["Name"] not in order["BC_Sync_Message__c"]
+
+
+def test_an_erased_name_is_taken_out_of_what_other_accounts_say(
+    synced: Any, tmp_path: Path
+) -> None:
+    """The Account that may be the same customer keeps its cause and its audit of writes."""
+    account, _ = blocked_order(synced)
+    with Systems.open(synced.settings) as systems:
+        other = next(
+            record
+            for page in systems.ledger.iterate(kind=Kind.CUSTOMER, states=[State.WRITTEN])
+            for record in page
+            if record.key != account["Id"]
+        )
+        linked = systems.ledger.record(Kind.CUSTOMER, account["Id"])
+        assert linked
+        writes = [
+            entry.after
+            for entry in systems.ledger.audit_entries(Kind.CUSTOMER, other.key)
+            if entry.action == "create"
+        ]
+        park = Park(
+            Cause.POSSIBLE_DUPLICATE,
+            f'Account "{account["Name"]}" may be BC customer {linked.bc_number} already.',
+            candidates=(Candidate(linked.bc_id, linked.bc_number, account["Name"]),),
+        )
+        store_decision(systems, other, park)
+
+        erase(systems, account["Id"])
+
+        told = systems.ledger.record(Kind.CUSTOMER, other.key)
+        entries = systems.ledger.audit_entries(Kind.CUSTOMER, other.key)
+        assert verification(systems)["ok"]
+    assert told
+    assert (told.state, told.cause) == (State.PARKED, "possible_duplicate")
+    assert told.message == "(erased on request)"
+    assert told.candidates == [{"bc_id": linked.bc_id, "bc_number": linked.bc_number, "name": ""}]
+    assert told.sent == other.sent
+    assert writes
+    assert [entry.after for entry in entries if entry.action == "create"] == writes
+    assert account["Name"] not in everything_in(tmp_path)
+
+
+def test_an_erased_name_does_not_blank_what_only_contains_its_letters(synced: Any) -> None:
+    """Names are looked for as whole words."""
+    with Systems.open(synced.settings) as systems:
+        one, two, three = next(
+            page for page in systems.ledger.iterate(kind=Kind.CONTACT, page_size=3)
+        )
+        one.salesforce_number, one.sent = "Li", None
+        two.message, three.message = "Livraison is unknown.", 'Contact "LI" is unknown.'
+        with systems.ledger.transaction() as tx:
+            tx.save_all([one, two, three])
+
+        assert erase(systems, one.key)
+
+        messages = [
+            record.message
+            for record in systems.ledger.records(Kind.CONTACT, [two.key, three.key]).values()
+        ]
+    assert sorted(messages) == ["(erased on request)", "Livraison is unknown."]
+
+
+def test_a_name_that_was_typed_for_a_replay_is_not_in_the_audit(
+    synced: Any, tmp_path: Path
+) -> None:
+    """A replay is noted by the keys of the records it meant, so that it can be erased."""
+    contact = next(
+        row
+        for row in synced.salesforce("Contact")
+        if row.get("BC_Contact_Id__c") and row.get("FirstName")
+    )
+    with Systems.open(synced.settings) as systems:
+        keys = [record.key for record in systems.ledger.find(contact["Name"])]
+    replay(synced.settings, Selection(ids=(contact["Name"],)))
+
+    with Systems.open(synced.settings) as systems:
+        entries = systems.ledger.audit_entries(Kind.CONTACT, contact["Id"])
+        assert erase(systems, contact["Name"])
+    (asked,) = [entry for entry in entries if entry.action == "replay"]
+    assert asked.rule == f"id {', '.join(keys)}"
+    assert contact["Name"] not in everything_in(tmp_path)
 
 
 def put_aside(systems: Systems) -> NewChange:
