@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
+from ml_connector.business_central.models import Customer, SalesOrder, WireModel, parse
+from ml_connector.configuration.fields import incoming, shown_from
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.domain.money import ZERO
@@ -12,6 +16,7 @@ from ml_connector.errors import GuardTripped
 from ml_connector.exchange import catalog, contacts, customers, orders
 from ml_connector.exchange.budgets import has_spare
 from ml_connector.exchange.collect import polled_ahead
+from ml_connector.exchange.expressed import differences, forget_unmapped
 from ml_connector.exchange.guard_rule import ALL, FREE, Excess, Touched, excesses
 from ml_connector.exchange.item_following import FEED as ITEMS_FOLLOWED
 from ml_connector.exchange.plan import make_plan, stock_of
@@ -33,12 +38,19 @@ _STAYS = frozenset({
 })  # fmt: skip
 """Parked for these, a linked record is looked at by each run and not written."""
 
+_FOLLOWED: Mapping[Kind, tuple[str, type[WireModel]]] = {
+    Kind.CUSTOMER: ("customers", Customer),
+    Kind.ORDER: ("salesOrders", SalesOrder),
+}
+"""What the status phase reads whether or not anything told of it; the other sets are polled."""
+
 
 def require_allowed(systems: Systems, allow_changes: Decimal | None = None) -> None:
     """Make sure that the run may change what it would change; polls Salesforce for it.
 
     *allow_changes* takes the place of the policy's percentage. The polls serve the phases of the
-    same run. Cost: none beyond them while few linked records changed; else a whole rehearsal.
+    same run. Cost: beyond them one read per set of customers or sales orders that owns mapped
+    fields, while few linked records changed; else a whole rehearsal.
 
     Raises: GuardTripped naming what would change and the switch that lets it through.
     """
@@ -95,13 +107,55 @@ def _due(systems: Systems) -> dict[Kind, list[Record]]:
 
 
 def _may_be_too_much(systems: Systems, due: dict[Kind, list[Record]], percent: Decimal) -> bool:
-    """Tell whether what is due could exceed a share, judged without reading it."""
-    if sum(map(len, due.values())) + _prices_due(systems) > FREE:
+    """Tell whether what is due could exceed a share, judged without rehearsing it."""
+    known = sum(map(len, due.values())) + _prices_due(systems)
+    if known > FREE or known + _overwritten(systems) > FREE:
         return True
     moved = _moved_at_most(systems, due[Kind.ORDER])
     if not moved:
         return False
     return bool(excesses(stock_of(systems.ledger), Touched(moved=moved), percent))
+
+
+def _overwritten(systems: Systems) -> int:
+    """Return how many linked records BC has another value for in a field that it owns.
+
+    Cost: a call per 20,000 customers and sales orders, as far as fields are mapped from them.
+    """
+    if not has_spare(systems):
+        return 0  # the phase that would show them gives way as well
+    return sum(
+        _differing(systems, kind, page)
+        for kind, (entity_set, _) in _FOLLOWED.items()
+        if shown_from(systems.policy.fields, entity_set)
+        for page in systems.business_central.pages(entity_set, select=_properties(systems, kind))
+    )
+
+
+def _properties(systems: Systems, kind: Kind) -> tuple[str, ...]:
+    """Return what to read of the followed set of *kind*: what its model needs, what is mapped."""
+    entity_set, model = _FOLLOWED[kind]
+    needed = [info.alias for info in model.model_fields.values() if info.is_required()]
+    mapped = [
+        mapping.property_name
+        for mapping in systems.policy.fields
+        if mapping.owner == "business_central" and mapping.entity_set == entity_set
+    ]
+    return tuple(dict.fromkeys(name for name in ("id", *needed, *mapped) if name))
+
+
+def _differing(systems: Systems, kind: Kind, page: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many records linked to the rows of *page* show another value in a mapped field."""
+    entity_set, model = _FOLLOWED[kind]
+    mappings = systems.policy.fields
+    entities = {str(row["id"]).lower(): parse(model, row) for row in page}
+    count = 0
+    for bc_id, records in systems.ledger.records_by_bc_id(kind, entities).items():
+        for record in records:
+            forget_unmapped(record, mappings, entity_set)
+            record.wanted.update(incoming(mappings, entity_set, entities[bc_id]))
+            count += any(not name.startswith("BC_") for name in differences(record))
+    return count
 
 
 def _prices_due(systems: Systems) -> int:
