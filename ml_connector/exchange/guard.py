@@ -10,7 +10,7 @@ from typing import Any
 from ml_connector.business_central.models import Customer, SalesOrder, WireModel, parse
 from ml_connector.configuration.fields import incoming, shown_from
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.identifiers import Kind, State, eighteen
+from ml_connector.domain.identifiers import Kind, State
 from ml_connector.domain.money import ZERO
 from ml_connector.errors import GuardTripped
 from ml_connector.exchange import catalog, contacts, customers, orders
@@ -20,9 +20,11 @@ from ml_connector.exchange.expressed import differences, forget_unmapped
 from ml_connector.exchange.guard_rule import ALL, FREE, Excess, Touched, excesses
 from ml_connector.exchange.item_following import FEED as ITEMS_FOLLOWED
 from ml_connector.exchange.plan import make_plan, stock_of
+from ml_connector.exchange.reading import ids_where, read_orders
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
-from ml_connector.salesforce.soql import among, in_list, select
+from ml_connector.orders.planning import qualification
+from ml_connector.salesforce.models import Order
 
 log = logging.getLogger("ml_connector")
 
@@ -37,6 +39,9 @@ _STAYS = frozenset({
     Cause.WITHDRAWN_AFTER_HAND_OVER, Cause.AMBIGUOUS_ITEM,
 })  # fmt: skip
 """Parked for these, a linked record is looked at by each run and not written."""
+
+_WITHDRAWN = frozenset({Cause.DELETED_IN_SALESFORCE, Cause.WITHDRAWN_AFTER_HAND_OVER})
+"""Orders parked for these are deleted in BC all the same once the policy says so."""
 
 _FOLLOWED: Mapping[Kind, tuple[str, type[WireModel]]] = {
     Kind.CUSTOMER: ("customers", Customer),
@@ -101,9 +106,14 @@ def _due(systems: Systems) -> dict[Kind, list[Record]]:
         found[kind] = [
             record
             for record in records.values()
-            if record.bc_id and (record.key in new or record.cause not in _STAYS)
+            if record.bc_id and (record.key in new or record.cause not in _stays(systems, kind))
         ]
     return found
+
+
+def _stays(systems: Systems, kind: Kind) -> frozenset[Cause]:
+    deletes = kind is Kind.ORDER and systems.policy.orders.on_cancel == "delete_untouched"
+    return _STAYS - _WITHDRAWN if deletes else _STAYS
 
 
 def _may_be_too_much(systems: Systems, due: dict[Kind, list[Record]], percent: Decimal) -> bool:
@@ -168,17 +178,35 @@ def _prices_due(systems: Systems) -> int:
 
 
 def _moved_at_most(systems: Systems, due: list[Record]) -> dict[str, Decimal]:
-    """Return by how much, per currency, orders that are due differ from what was handed over."""
+    """Return by how much, per currency, orders that are due differ from what was handed over.
+
+    One that may be deleted counts with all it is worth.
+    """
     known = {record.key: record for record in due if record.facts.get("net") is not None}
+    present, _ = read_orders(systems, list(known))
+    deleted = _may_be_deleted(systems, known, present)
     moved: dict[str, Decimal] = {}
-    for chunk in in_list(list(known)):
-        soql = select("Order", ["Id", "TotalAmount"], where=among("Id", chunk))
-        for row in systems.salesforce.query_rows(soql):
-            record = known[eighteen(str(row["Id"]))]
-            now, before = (
-                Decimal(str(each or 0)) for each in (row.get("TotalAmount"), record.facts["net"])
-            )
-            currency = str(record.facts.get("currency", ""))
-            if now != before:
-                moved[currency] = moved.get(currency, ZERO) + abs(now - before)
+    for key, record in known.items():
+        before = Decimal(str(record.facts["net"]))
+        now = present[key].total_amount or ZERO if key in present else before
+        currency = str(record.facts.get("currency", ""))
+        by = abs(before) if key in deleted else abs(now - before)
+        if by:
+            moved[currency] = moved.get(currency, ZERO) + by
     return moved
+
+
+def _may_be_deleted(
+    systems: Systems, known: Mapping[str, Record], present: Mapping[str, Order]
+) -> set[str]:
+    """Return the keys of the orders in *known* that the policy lets the run delete in BC."""
+    policy = systems.policy.orders
+    if policy.on_cancel != "delete_untouched":
+        return set()
+    met = ids_where(systems, "Order", present, policy.condition) if policy.condition else set()
+    standing = {
+        key
+        for key, order in present.items()
+        if qualification(order, policy, matches_condition=key in met) is None
+    }
+    return known.keys() - standing

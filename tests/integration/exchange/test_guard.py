@@ -96,6 +96,38 @@ def test_a_single_order_that_moves_too_much_money_stops_the_run(
     assert report.by_kind["order"]["written"] == 1
 
 
+def test_deleting_orders_worth_too_much_stops_the_run(new_sandbox: Any, connect: Any) -> None:
+    """Few as they are, they hold more of the money; parked before the policy said so as well."""
+    connected = connect(new_sandbox("--orders", "150", "--plain"))
+    connected.sync()
+    deleting = connected.with_policy(orders={"on_cancel": "delete_untouched"})
+    orders = [
+        row
+        for row in connected.salesforce("Order")
+        if row.get("BC_Order_Status__c") == "Draft" and row["CurrencyIsoCode"] == "USD"
+    ]
+    orders.sort(key=lambda row: Decimal(str(row["TotalAmount"])), reverse=True)
+    for order in orders[:8]:
+        connected.act("salesforce", "draft_order", order=order["Id"])
+    net = sum(Decimal(str(order["TotalAmount"])) for order in orders[:8])
+    before = len(connected.writes())
+
+    with pytest.raises(GuardTripped) as new:
+        deleting.sync()
+    assert len(connected.writes()) == before
+    connected.sync()
+    with pytest.raises(GuardTripped) as parked:
+        deleting.sync()
+
+    for caught in (new, parked):
+        assert f"net amounts of linked orders by {net} USD" in caught.value.message
+    row = next(each for each in planned(deleting).money if each["currency"] == "USD")
+    assert (row["orders_deleted"], row["deleted_net"]) == (8, net)
+    run_sync(deleting.settings, allow_changes=Decimal(100))
+    numbers = {row["externalDocumentNumber"] for row in connected.business_central("salesOrders")}
+    assert not numbers & {order["OrderNumber"] for order in orders[:8]}
+
+
 def test_fifty_changes_always_go_through(connected: Any) -> None:
     """The first fifty changes are not judged by a share."""
     connected.sync()
