@@ -353,7 +353,7 @@ def _money(rehearsal: Rehearsal, changes: tuple[Change, ...]) -> tuple[Mapping[s
             currency, net = _net(before[change.key])
             row(currency)["orders_deleted"] += 1
             row(currency)["deleted_net"] += net
-    posted = [change for change in changes if change.action == "post"]
+    posted = [change for change in changes if change.action in ("post", "ship_and_invoice")]
     owners = rehearsal.systems.ledger.records(
         Kind.ORDER, [change.salesforce_id for change in posted]
     )

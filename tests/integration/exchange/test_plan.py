@@ -152,3 +152,30 @@ def test_a_plan_of_shipping_and_invoicing_follows_the_orders_to_their_end(connec
         if change.action == "show" and change.kind == "order"
     ]
     assert shown.count("Invoiced") == len(handed)
+
+
+def test_a_plan_of_shipping_and_invoicing_says_what_it_would_post(connected: Any) -> None:
+    """Per currency as many invoices and as much with tax as the run then posts."""
+    connected.sync()
+    partly = [row for row in connected.salesforce("Order") if row.get("BC_Order_Id__c")][:3]
+    for order in partly:
+        posting = {"order": order["BC_Order_Number__c"], "share": "0.5"}
+        connected.act("business-central", "ship_and_invoice", **posting)
+    before = {row["id"] for row in connected.business_central("salesInvoices")}
+    ours = connected.with_policy(invoices={"posting": "ship_and_invoice"})
+
+    plan = planned(ours)
+    ours.sync()
+
+    posted: Counter[str] = Counter()
+    amounts: dict[str, Decimal] = {}
+    local = ours.settings.business_central.local_currency
+    for row in ours.business_central("salesInvoices"):
+        if row["id"] not in before:
+            currency = row["currencyCode"] or local
+            posted[currency] += 1
+            amount = Decimal(str(row["totalAmountIncludingTax"]))
+            amounts[currency] = amounts.get(currency, Decimal(0)) + amount
+    foreseen = {row["currency"]: row for row in plan.money if row["invoices_posted"]}
+    assert {name: row["invoices_posted"] for name, row in foreseen.items()} == posted
+    assert {name: row["posted_including_tax"] for name, row in foreseen.items()} == amounts
