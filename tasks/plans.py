@@ -101,8 +101,8 @@ def plan_text(document: Mapping[str, Any]) -> str:
         lines += [
             "",
             "| currency | orders created | net | orders changed | net before | net after |"
-            " invoices posted | with tax |",
-            "|---|---:|---:|---:|---:|---:|---:|---:|",
+            " orders deleted | net | invoices posted | with tax |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
         ]
     lines += [
         f"| {' | '.join(str(value) for value in row.values())} |" for row in document["money"]

@@ -76,6 +76,7 @@ def say_plan(console: Console, document: Mapping[str, Any]) -> None:
             f"{row['currency']}: {row['orders_created']} orders created "
             f"({row['created_net']} net), {row['orders_changed']} changed "
             f"({row['changed_net_before']} → {row['changed_net_after']}), "
+            f"{row['orders_deleted']} deleted ({row['deleted_net']} net), "
             f"{row['invoices_posted']} invoices posted ({row['posted_including_tax']} with tax)",
             markup=False,
         )

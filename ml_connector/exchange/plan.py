@@ -33,8 +33,8 @@ _DECISIONS = {"waiting": "wait", "parked": "park", "excluded": "exclude"}
 class Change:
     """One thing the run would do to one record.
 
-    `action` is create, update, link, post, ship_and_invoice or price in `system`, show for what a
-    Salesforce record would show of BC, and wait, park or exclude where nothing is written.
+    `action` is create, update, delete, link, post, ship_and_invoice or price in `system`, show for
+    what a Salesforce record would show of BC, and wait, park or exclude where nothing is written.
     """
 
     kind: Kind
@@ -293,9 +293,10 @@ def _touched(rehearsal: Rehearsal, changes: tuple[Change, ...]) -> Touched:
         touched.changed[kind] = len(prices) + sum(bool(each.bc_id) for each in known.values())
     before = rehearsal.standing.records(Kind.ORDER, by_kind.get(Kind.ORDER, set()))
     after = rehearsal.systems.ledger.records(Kind.ORDER, list(before))
+    deleted = {change.key for change in changes if change.action == "delete"}
     for key, record in before.items():
         currency, net = _net(record)
-        moved = abs(_net(after[key])[1] - net)
+        moved = abs(net) if key in deleted else abs(_net(after[key])[1] - net)
         if record.bc_id and moved:
             touched.moved[currency] = touched.moved.get(currency, ZERO) + moved
     return touched
@@ -315,7 +316,7 @@ def _changes_content(change: Change) -> bool:
 
 
 def _money(rehearsal: Rehearsal, changes: tuple[Change, ...]) -> tuple[Mapping[str, Any], ...]:
-    """Return, per currency, what orders would be created and changed, and invoices posted."""
+    """Return, per currency, what orders would be written and deleted, and invoices posted."""
     rows: dict[str, dict[str, Any]] = {}
 
     def row(currency: str) -> dict[str, Any]:
@@ -328,6 +329,8 @@ def _money(rehearsal: Rehearsal, changes: tuple[Change, ...]) -> tuple[Mapping[s
                 "orders_changed": 0,
                 "changed_net_before": ZERO,
                 "changed_net_after": ZERO,
+                "orders_deleted": 0,
+                "deleted_net": ZERO,
                 "invoices_posted": 0,
                 "posted_including_tax": ZERO,
             },
@@ -346,7 +349,11 @@ def _money(rehearsal: Rehearsal, changes: tuple[Change, ...]) -> tuple[Mapping[s
             row(currency)["orders_changed"] += 1
             row(currency)["changed_net_before"] += _net(before[change.key])[1]
             row(currency)["changed_net_after"] += net
-    posted = [change for change in changes if change.action == "post"]
+        elif change.action == "delete" and change.key in before:
+            currency, net = _net(before[change.key])
+            row(currency)["orders_deleted"] += 1
+            row(currency)["deleted_net"] += net
+    posted = [change for change in changes if change.action in ("post", "ship_and_invoice")]
     owners = rehearsal.systems.ledger.records(
         Kind.ORDER, [change.salesforce_id for change in posted]
     )

@@ -19,10 +19,12 @@ from ml_connector.business_central.client import (
     BatchResult,
     BusinessCentralClient,
 )
+from ml_connector.business_central.faults import SYSTEM
 from ml_connector.business_central.settings import BusinessCentralSettings
 from ml_connector.business_central.wire import OnSend
 from ml_connector.domain.clock import Clock
 from ml_connector.domain.money import ZERO, currency_scale, rounded, total
+from ml_connector.errors import RecordNotFound
 from ml_connector.exchange.placeholders import Placeholders
 
 Row = dict[str, Any]
@@ -37,7 +39,7 @@ class RehearsedBusinessCentral(BusinessCentralClient):
     """Answers writes as BC would when all goes well; none of them leaves this computer.
 
     `versions` holds the version tag of every record that was read in full; `pretended` counts the
-    calls that were not made.
+    calls that were not made, and `requests_made` leaves out what only the rehearsal looks up.
     """
 
     def __init__(self, settings: BusinessCentralSettings, clock: Clock) -> None:
@@ -48,7 +50,13 @@ class RehearsedBusinessCentral(BusinessCentralClient):
         self.pretended: Counter[tuple[str, str]] = Counter()
         self._rows: dict[str, dict[str, Row]] = {}
         self._gone: dict[str, set[str]] = {}
+        self._looks = 0
         self._guard = threading.RLock()
+
+    @property
+    def requests_made(self) -> int:
+        """How many HTTP requests left that the run itself would make as well."""
+        return super().requests_made - self._looks
 
     # --- reading ---
 
@@ -108,11 +116,15 @@ class RehearsedBusinessCentral(BusinessCentralClient):
                 yield row
 
     def fetch(self, entity_set: str, id: str, *, expand: str = "") -> Row:  # noqa: A002
-        """Return the record as the rehearsal left it."""
+        """Return the record as the rehearsal left it. Raises: RecordNotFound."""
         with self._guard:
             known = self._rows.get(entity_set, {}).get(id.lower())
-        if known is not None:
+            gone = id.lower() in self._gone.get(entity_set, ())
+        if known is not None or gone:
             self._pretend("GET", entity_set)
+        if gone:
+            raise RecordNotFound(f"{entity_set} {id} is gone", system=SYSTEM, record_id=id)
+        if known is not None:
             return dict(known)
         row = super().fetch(entity_set, id, expand=expand)
         self._note_versions([row])
@@ -265,7 +277,15 @@ class RehearsedBusinessCentral(BusinessCentralClient):
         """Return the record as it is, lines included where *expand* names them; counts no call."""
         with self._guard:
             known = self._rows.get(entity_set, {}).get(id.lower())
-        return dict(known) if known else super().fetch(entity_set, id, expand=expand)
+        if known:
+            return dict(known)
+        self._look()
+        return super().fetch(entity_set, id, expand=expand)
+
+    def _look(self) -> None:
+        """Note that the rehearsal makes one call that the run does not need."""
+        with self._guard:
+            self._looks += 1
 
     def _keep(self, entity_set: str, row: Row) -> Row:
         with self._guard:
@@ -341,6 +361,7 @@ class RehearsedBusinessCentral(BusinessCentralClient):
     def _invoice_lines(self, order_id: str, lines: Iterable[Row]) -> None:
         """Count what was invoiced on the order; one that is invoiced in full vanishes."""
         expand = LINES["salesOrders"]
+        self._look()
         order = next(
             self.find_by("salesOrders", "id", [order_id], quote=False, expand=expand), None
         )

@@ -10,8 +10,8 @@ from ml_connector.business_central.faults import not_read_back
 from ml_connector.business_central.models import SalesInvoice, SalesOrder, parse
 from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import Park
-from ml_connector.domain.identifiers import Kind, State
-from ml_connector.domain.money import total
+from ml_connector.domain.identifiers import Kind, State, folded
+from ml_connector.domain.money import ZERO, currency_scale, rounded, total
 from ml_connector.errors import (
     ConcurrentEdit,
     RecordNotFound,
@@ -143,6 +143,20 @@ def _quantities(order: SalesOrder) -> dict[str, Decimal]:
     }
 
 
+def _left_to_invoice(systems: Systems, order: SalesOrder) -> Decimal:
+    """Return what is not invoiced yet of an order, with tax."""
+    if not any(line.invoiced_quantity for line in order.lines):
+        return order.total_amount_including_tax
+    scale = currency_scale(folded(order.currency_code) or systems.local_currency)
+    left = ZERO
+    for line in order.lines:
+        if line.quantity:
+            share = (line.quantity - line.invoiced_quantity) / line.quantity
+            net = rounded(line.net_amount * share, scale)
+            left += net + rounded(net * line.tax_percent / 100, scale)
+    return left
+
+
 def _read(systems: Systems, order_id: str) -> SalesOrder | None:
     try:
         row = systems.business_central.fetch("salesOrders", order_id, expand="salesOrderLines")
@@ -184,6 +198,7 @@ def _posted_since(
 def _posting(systems: Systems, plan: Planned) -> Write:
     planned: SalesOrder = plan.source
     before = _quantities(planned)
+    amount = {"total": _left_to_invoice(systems, planned)}
 
     def send(on_send: Callable[[], None]) -> Written:
         now = _read(systems, planned.id)
@@ -203,7 +218,7 @@ def _posting(systems: Systems, plan: Planned) -> Write:
     return Write(
         "ship_and_invoice",
         planned.id,
-        before,
+        before | amount,
         send,
         look,
         before,

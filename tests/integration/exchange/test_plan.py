@@ -88,6 +88,43 @@ def test_a_plan_tells_what_it_costs(connected: Any) -> None:
         assert abs(told - actual) <= max(3, actual // 20), (system, told, actual)
 
 
+def test_a_plan_tells_what_postings_and_edits_cost(connected: Any) -> None:
+    """What the rehearsal looks up for itself is no call of the run."""
+    connected.sync()
+    handed = [row for row in connected.salesforce("Order") if row.get("BC_Order_Id__c")]
+    for order in handed[:15]:
+        connected.act("business-central", "draft_invoice", order=order["BC_Order_Number__c"])
+    for order in handed[15:18]:
+        line = connected.salesforce("OrderItem", OrderId=order["Id"])[0]
+        connected.act("salesforce", "draft_order", order=order["Id"])
+        edit = {"sobject": "OrderItem", "record": line["Id"], "fields": {"Quantity": 99}}
+        connected.act("salesforce", "edit", **edit)
+        connected.act("salesforce", "activate_order", order=order["Id"])
+
+    plan = planned(connected)
+    connected.reset_traffic()
+    connected.sync()
+
+    assert plan.actions["post"] == 15
+    assert plan.actions["update"] > 0
+    made = connected.traffic()["business-central"]
+    assert abs(plan.calls["business_central"]["total"] - made) <= max(3, made // 20)
+
+
+def test_a_plan_of_shipping_tells_what_it_costs(connected: Any) -> None:
+    """Each order is read, posted and read again, as the run does it."""
+    connected.sync()
+    ours = connected.with_policy(invoices={"posting": "ship_and_invoice"})
+
+    plan = planned(ours)
+    ours.reset_traffic()
+    ours.sync()
+
+    made = ours.traffic()["business-central"]
+    assert plan.actions["ship_and_invoice"] > 30
+    assert abs(plan.calls["business_central"]["total"] - made) <= max(3, made // 20)
+
+
 def test_a_plan_shows_an_edit_field_by_field_and_its_money(connected: Any) -> None:
     """A changed quantity shows as an update of the order's lines, with net before and after."""
     connected.sync()
@@ -152,3 +189,30 @@ def test_a_plan_of_shipping_and_invoicing_follows_the_orders_to_their_end(connec
         if change.action == "show" and change.kind == "order"
     ]
     assert shown.count("Invoiced") == len(handed)
+
+
+def test_a_plan_of_shipping_and_invoicing_says_what_it_would_post(connected: Any) -> None:
+    """Per currency as many invoices and as much with tax as the run then posts."""
+    connected.sync()
+    partly = [row for row in connected.salesforce("Order") if row.get("BC_Order_Id__c")][:3]
+    for order in partly:
+        posting = {"order": order["BC_Order_Number__c"], "share": "0.5"}
+        connected.act("business-central", "ship_and_invoice", **posting)
+    before = {row["id"] for row in connected.business_central("salesInvoices")}
+    ours = connected.with_policy(invoices={"posting": "ship_and_invoice"})
+
+    plan = planned(ours)
+    ours.sync()
+
+    posted: Counter[str] = Counter()
+    amounts: dict[str, Decimal] = {}
+    local = ours.settings.business_central.local_currency
+    for row in ours.business_central("salesInvoices"):
+        if row["id"] not in before:
+            currency = row["currencyCode"] or local
+            posted[currency] += 1
+            amount = Decimal(str(row["totalAmountIncludingTax"]))
+            amounts[currency] = amounts.get(currency, Decimal(0)) + amount
+    foreseen = {row["currency"]: row for row in plan.money if row["invoices_posted"]}
+    assert {name: row["invoices_posted"] for name, row in foreseen.items()} == posted
+    assert {name: row["posted_including_tax"] for name, row in foreseen.items()} == amounts
