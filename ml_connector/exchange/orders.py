@@ -438,14 +438,13 @@ def _edit(systems: Systems, plan: Planned) -> Write:
     if not isinstance(decision, Update):
         raise ValueError("only an update edits")
     bc = systems.business_central
-    reference = order_reference(plan.source, systems.policy.orders)
 
     def read() -> SalesOrder:
         row = bc.fetch("salesOrders", decision.bc_id, expand="salesOrderLines")
         return parse_bc(SalesOrder, row)
 
     def send(on_send: Callable[[], None]) -> Written:
-        operations = _edit_operations(systems, decision, reference)
+        operations = _edit_operations(systems, decision)
         results = bc.batch(
             operations, continue_on_error=False, all_or_nothing=True, on_send=on_send
         )
@@ -479,7 +478,7 @@ def _edit(systems: Systems, plan: Planned) -> Write:
     )
 
 
-def _edit_operations(systems: Systems, decision: Update, reference: str) -> list[BatchOperation]:
+def _edit_operations(systems: Systems, decision: Update) -> list[BatchOperation]:
     bc = systems.business_central
     header = {name: value for name, value in decision.changes.items() if name != LINES}
     order_url = bc.batch_url("salesOrders", decision.bc_id)
@@ -488,7 +487,7 @@ def _edit_operations(systems: Systems, decision: Update, reference: str) -> list
             id="header",
             method="PATCH",
             url=order_url,
-            body=header or {"externalDocumentNumber": reference},
+            body=header or decision.unchanged,
             headers={"If-Match": decision.etag},
         )
     ]
