@@ -77,13 +77,14 @@ def examine_order(  # noqa: PLR0913  # both sides of a pair
     currency = folded(order.currency_iso_code) or folded(systems.org_currency())
     found = Examined(order.id, currency)
     left_out = qualification(order, systems.policy.orders, matches_condition=matches_condition)
+    is_over = left_out is not None and chain.order is None and not chain.live
     record.shown = shown_fields(row, record.wanted)
     if known is None:
         _compare_unknown(found, record, order, left_out is None)
     elif not record.bc_id:
         _compare_unlinked(found, record, order, left_out is None)
     else:
-        _compare_linked(systems, found, record, order, chain, items)
+        _compare_linked(systems, found, record, order, chain, items, is_over=is_over)
         if left_out is not None and not record.cause:
             found.findings.append(
                 finding(record, Side.OURS, "withdrawn", left_out.message, remedy=NEXT_SYNC)
@@ -92,7 +93,8 @@ def examine_order(  # noqa: PLR0913  # both sides of a pair
         _find_doubles(found, record, chain, twins)
     if known is not None and not record.bc_id:
         _compare_shown(found, record, row)
-    _count(found, record, order, chain, counted=left_out is None or bool(record.bc_id))
+    counted = left_out is None or (bool(record.bc_id) and not is_over)
+    _count(found, record, order, chain, counted=counted)
     return found
 
 
@@ -156,12 +158,21 @@ def _compare_linked(
     order: Order,
     chain: Chain,
     items: Mapping[str, str],
+    *,
+    is_over: bool,
 ) -> None:
+    """Compare a pair; *is_over*: withdrawn, and BC has neither its order nor a live invoice."""
     found.paired = True
     apply_chain(systems, record, chain)
     issued = [each for each in chain.invoices if each.id in chain.posted]
     if chain.order is not None:
         found.findings += _line_findings(systems, record, order, chain.order, items)
+    elif is_over and not issued:
+        message = (
+            f"Order {record.salesforce_number} was withdrawn in Salesforce, and sales order "
+            f"{record.bc_number} is gone from Business Central."
+        )
+        found.findings.append(finding(record, Side.EXCLUDED, "withdrawn", message))
     elif not issued:
         found.findings.append(
             finding(
@@ -179,7 +190,7 @@ def _compare_linked(
         found.findings.append(finding(record, Side.EXCLUDED, "canceled", message))
     else:
         found.findings += _billed_findings(systems, record, order, issued)
-    if record.state in (State.WAITING, State.PARKED) and not found.differs:
+    if record.state in (State.WAITING, State.PARKED) and not (found.differs or is_over):
         found.findings.append(standing(record))
 
 

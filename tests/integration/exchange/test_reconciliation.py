@@ -258,6 +258,36 @@ def test_a_deleted_sales_order_is_told_from_an_invoiced_one(synced: Any) -> None
     assert not [each for each in report.findings if each.key == invoiced["Id"]]
 
 
+def gap(report: Reconciliation) -> Decimal:
+    """Return by how much the money of both sides differs in the company's own currency."""
+    return report.net["USD"].salesforce - report.net["USD"].business_central
+
+
+@pytest.mark.parametrize("policy", ["park", "keep"])
+def test_a_withdrawn_order_whose_sales_order_was_deleted_is_over(synced: Any, policy: str) -> None:
+    """Cured as the remedy says, it is no difference and not in the sums, synced or not."""
+    ours = synced.with_policy(orders={"on_cancel": policy})
+    before = reconciled(ours)
+    order = an_order(ours)
+    ours.act("salesforce", "draft_order", order=order["Id"])
+    ours.sync()
+    ours.act("business-central", "delete_order", order=order["BC_Order_Number__c"])
+
+    deleted = reconciled(ours)
+    ours.sync()
+    settled = reconciled(ours)
+
+    for report in (deleted, settled):
+        found = [each for each in report.findings if each.key == order["Id"]]
+        assert {each.what for each in found if each.side is Side.EXCLUDED} == {"withdrawn"}
+        assert not [each for each in found if each.side is Side.THEIRS]
+        assert report.net["USD"].salesforce == before.net["USD"].salesforce - Decimal(
+            str(order["TotalAmount"])
+        )
+        assert gap(report) == gap(before)
+    assert [each.side for each in settled.findings if each.key == order["Id"]] == [Side.EXCLUDED]
+
+
 def test_without_healing_nothing_is_written(synced: Any) -> None:
     """A look only reports; the same differences are there at the next look."""
     order = an_order(synced)
