@@ -15,11 +15,12 @@ from ml_connector.exchange.chains import Chain
 from ml_connector.exchange.collect import shown_fields
 from ml_connector.exchange.expressed import TARGETS, differences, express
 from ml_connector.exchange.findings import NEXT_SYNC, Finding, Side, finding
+from ml_connector.exchange.references import not_of_others
 from ml_connector.exchange.status import apply_chain
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
 from ml_connector.orders.mapping import ITEM_IDS, LINES, sorted_items, unit_price
-from ml_connector.orders.planning import qualification
+from ml_connector.orders.planning import FoundDocuments, qualification
 from ml_connector.orders.totals import compare, net_total, sold_lines
 from ml_connector.salesforce.models import Order
 
@@ -30,14 +31,6 @@ _SELF_CURING = frozenset({
 })  # fmt: skip
 
 SHOWN_AGAIN = "Nothing to do: the connector writes what Business Central says."
-
-
-@dataclass(frozen=True, slots=True)
-class Twins:
-    """Documents that carry an Order's reference."""
-
-    orders: Sequence[SalesOrder] = ()
-    invoices: Sequence[SalesInvoice] = ()
 
 
 @dataclass(slots=True)
@@ -66,12 +59,15 @@ def examine_order(  # noqa: PLR0913  # both sides of a pair
     order: Order,
     row: Mapping[str, Any],
     chain: Chain,
-    twins: Twins,
+    twins: FoundDocuments,
     *,
     items: Mapping[str, str],
     matches_condition: bool,
 ) -> Examined:
-    """Compare one Order; changes nothing. *items*: BC item id by Product2 id."""
+    """Compare one Order; changes nothing.
+
+    *twins*: the documents that carry its reference; *items*: BC item id by Product2 id.
+    """
     record = draft_of(known) if known is not None else _unknown(systems, order)
     record.salesforce_number = order.order_number or record.salesforce_number
     currency = folded(order.currency_iso_code) or folded(systems.org_currency())
@@ -90,7 +86,7 @@ def examine_order(  # noqa: PLR0913  # both sides of a pair
                 finding(record, Side.OURS, "withdrawn", left_out.message, remedy=NEXT_SYNC)
             )
         _compare_shown(found, record, row)
-        _find_doubles(found, record, chain, twins)
+        _find_doubles(systems, found, record, chain, twins)
     if known is not None and not record.bc_id:
         _compare_shown(found, record, row)
     counted = left_out is None or (bool(record.bc_id) and not is_over)
@@ -319,18 +315,23 @@ def _named(value: Any) -> str:
     return "nothing" if value in (None, "") else str(value)
 
 
-def _find_doubles(found: Examined, record: Record, chain: Chain, twins: Twins) -> None:
-    """Find other documents of BC that carry the Order's reference."""
+def _find_doubles(
+    systems: Systems, found: Examined, record: Record, chain: Chain, twins: FoundDocuments
+) -> None:
+    """Find other documents of BC that carry the Order's reference and are of no other Order."""
     mine = {invoice.id for invoice in chain.invoices}
-    others: list[SalesOrder | SalesInvoice] = [
-        each for each in twins.orders if not same_id(each.id, record.bc_id)
-    ]
-    others += [
-        each
-        for each in twins.invoices
-        if each.id not in mine and not same_id(each.order_id, record.bc_id)
-    ]
-    for each in others:
+    others = FoundDocuments(
+        orders=tuple(each for each in twins.orders if not same_id(each.id, record.bc_id)),
+        invoices=tuple(
+            each
+            for each in twins.invoices
+            if each.id not in mine and not same_id(each.order_id, record.bc_id)
+        ),
+    )
+    if others == FoundDocuments():
+        return
+    doubles = not_of_others(systems, record.key, others, {})
+    for each in (*doubles.orders, *doubles.invoices):
         name = "sales order" if isinstance(each, SalesOrder) else "sales invoice"
         found.findings.append(
             finding(

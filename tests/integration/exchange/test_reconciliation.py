@@ -131,6 +131,51 @@ def test_an_order_made_by_hand_with_the_same_reference_is_found(synced: Any) -> 
     assert found.salesforce_number == order["OrderNumber"]
 
 
+def test_the_documents_of_another_order_with_the_same_reference_are_no_doubles(
+    connected: Any,
+) -> None:
+    """Two Orders under one PO number, one of them invoiced, differ in nothing; a third does."""
+    ours = connected.with_policy(orders={"reference": "po_number"})
+    account = next(
+        row
+        for row in ours.salesforce("Account")
+        if (row.get("Type") or "").startswith("Customer") and row["CurrencyIsoCode"] == "USD"
+    )
+    product = next(row for row in ours.salesforce("Product2") if row["ProductCode"] != "PROTO-0")
+    ours.sync()
+    before = reconciled(ours)
+    for _ in range(2):
+        ours.act(
+            "salesforce",
+            "create_order",
+            account=account["Id"],
+            lines=[{"product": product["ProductCode"], "quantity": 2}],
+            PoNumber="PO-4711",
+            activate=True,
+        )
+    ours.sync()
+    first, second = ours.orders_by_reference()["PO-4711"]
+
+    both_open = reconciled(ours)
+    ours.act("business-central", "ship_and_invoice", order=first["number"])
+    ours.sync()
+    one_invoiced = reconciled(ours)
+
+    for report in (both_open, one_invoiced):
+        assert about(report, "duplicate_reference") == []
+        assert gap(report) == gap(before)
+    ours.act(
+        "business-central",
+        "create_order",
+        customerNumber=second["customerNumber"],
+        externalDocumentNumber="PO-4711",
+        salesOrderLines=[
+            {"itemId": ours.business_central("items")[0]["id"], "quantity": 1, "unitPrice": 5}
+        ],
+    )
+    assert len(about(reconciled(ours), "duplicate_reference")) == 2
+
+
 def an_account(connected: Any, order: dict[str, Any]) -> dict[str, Any]:
     """Return the Account of an Order."""
     (row,) = connected.salesforce("Account", Id=order["AccountId"])
