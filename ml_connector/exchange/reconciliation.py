@@ -289,8 +289,8 @@ def _compare_links(systems: Systems, copy: CompanyCopy, report: Reconciliation) 
                 f"{mine[0].salesforce_number}.",
                 where=f"customer {twin['twin_number']}",
                 cause=Cause.POSSIBLE_DUPLICATE,
-                remedy="Block the customer that is not used, or give each its own name or tax "
-                "registration number if they are two.",
+                remedy="Set Blocked to All on the customer that is not used, or give each its own "
+                "name or tax registration number if they are two.",
                 salesforce=twin["bc_number"],
                 business_central=twin["twin_number"],
             )

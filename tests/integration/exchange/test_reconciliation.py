@@ -273,7 +273,7 @@ def test_a_deleted_link_of_account_and_product_is_healed(synced: Any) -> None:
 
 
 def test_a_doubled_customer_is_found(synced: Any) -> None:
-    """A second customer of the same name is theirs to decide."""
+    """A second customer of the same name is theirs to decide, and blocking it is the cure."""
     before = reconciled(synced)
     account = an_account(synced, an_order(synced))
     (customer,) = [
@@ -287,6 +287,11 @@ def test_a_doubled_customer_is_found(synced: Any) -> None:
 
     assert (found.side, found.what) == (Side.THEIRS, "doubled_customer")
     assert found.salesforce_id == account["Id"]
+    twin = found.business_central
+    synced.act("business-central", "block_customer", customer=twin, blocked="Invoice")
+    assert [each.what for each in new(reconciled(synced), before)] == ["doubled_customer"]
+    synced.act("business-central", "block_customer", customer=twin)
+    assert new(reconciled(synced), before) == []
 
 
 def test_a_deleted_sales_order_is_told_from_an_invoiced_one(synced: Any) -> None:
