@@ -421,6 +421,8 @@ def _edited_meanwhile(
         return outcomes[0], None
     (again,) = prepared.plans
     record = planned_record(systems, again)
+    if isinstance(again.decision, Delete):
+        return _remove_order(systems, claims, record, again)
     try:
         write, finish = _edit(systems, again), _finisher(systems, again)
         return write_once(systems, claims, record, write, finish)
