@@ -40,7 +40,10 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Change `changes` of an existing BC record; `before` holds the same fields as they are now."""
+    """Change `changes` of an existing BC record; `before` holds the same fields as they are now.
+
+    `unchanged` is sent along as BC has it, where the ETag would go with no field otherwise.
+    """
 
     bc_id: str
     bc_number: str
@@ -48,6 +51,7 @@ class Update:
     changes: Body
     before: Body
     rule: str
+    unchanged: Body = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ CREATE TABLE order_items (order_id TEXT, body BLOB);
 CREATE TABLE central (entity TEXT, id TEXT, body BLOB, PRIMARY KEY (entity, id));
 CREATE TABLE central_keys (entity TEXT, field TEXT, value TEXT, id TEXT);
 CREATE TABLE customers (id TEXT PRIMARY KEY, number TEXT, name TEXT, name_key TEXT, tax_key TEXT,
-                        postal_key TEXT, linked INTEGER DEFAULT 0);
+                        postal_key TEXT, blocked TEXT, linked INTEGER DEFAULT 0);
 CREATE TABLE links (kind TEXT, bc_id TEXT, key TEXT, number TEXT);
 """
 _INDEXES = """
@@ -173,7 +173,7 @@ class CompanyCopy:
                 )
             if entity_set == "customers":
                 self._db.executemany(
-                    "INSERT OR REPLACE INTO customers VALUES (?, ?, ?, ?, ?, ?, 0)",
+                    "INSERT OR REPLACE INTO customers VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
                     (
                         (
                             str(row["id"]).lower(),
@@ -182,6 +182,7 @@ class CompanyCopy:
                             folded_name(row["displayName"]),
                             tax_key(row.get("taxRegistrationNumber")),
                             postal_key(row.get("postalCode")),
+                            row["blocked"],
                         )
                         for row in page
                     ),
@@ -286,7 +287,8 @@ class CompanyCopy:
     def doubled_customers(self) -> Iterator[dict[str, Any]]:
         """Yield customers without Account that say they are a linked customer as well.
 
-        Twins have the same tax number, or the same name and no different postal code.
+        Twins have the same tax number, or the same name and no different postal code. One that is
+        blocked for everything is not used and left out.
         """
         columns = "a.id, a.number, a.name, b.id, b.number"
         for reason, same in (
@@ -299,7 +301,8 @@ class CompanyCopy:
         ):
             query = (
                 f"SELECT {columns} FROM customers a JOIN customers b ON {same} "  # noqa: S608
-                "WHERE a.linked = 1 AND b.linked = 0 AND a.id <> b.id ORDER BY a.number, b.number"
+                "WHERE a.linked = 1 AND b.linked = 0 AND b.blocked <> 'All' AND a.id <> b.id "
+                "ORDER BY a.number, b.number"
             )
             for row in self._db.execute(query).fetchall():
                 names = ("bc_id", "bc_number", "name", "twin_id", "twin_number")

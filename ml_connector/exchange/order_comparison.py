@@ -15,11 +15,12 @@ from ml_connector.exchange.chains import Chain
 from ml_connector.exchange.collect import shown_fields
 from ml_connector.exchange.expressed import TARGETS, differences, express
 from ml_connector.exchange.findings import NEXT_SYNC, Finding, Side, finding
+from ml_connector.exchange.references import not_of_others
 from ml_connector.exchange.status import apply_chain
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
 from ml_connector.orders.mapping import ITEM_IDS, LINES, sorted_items, unit_price
-from ml_connector.orders.planning import qualification
+from ml_connector.orders.planning import FoundDocuments, qualification
 from ml_connector.orders.totals import compare, net_total, sold_lines
 from ml_connector.salesforce.models import Order
 
@@ -30,14 +31,6 @@ _SELF_CURING = frozenset({
 })  # fmt: skip
 
 SHOWN_AGAIN = "Nothing to do: the connector writes what Business Central says."
-
-
-@dataclass(frozen=True, slots=True)
-class Twins:
-    """Documents that carry an Order's reference."""
-
-    orders: Sequence[SalesOrder] = ()
-    invoices: Sequence[SalesInvoice] = ()
 
 
 @dataclass(slots=True)
@@ -66,33 +59,38 @@ def examine_order(  # noqa: PLR0913  # both sides of a pair
     order: Order,
     row: Mapping[str, Any],
     chain: Chain,
-    twins: Twins,
+    twins: FoundDocuments,
     *,
     items: Mapping[str, str],
     matches_condition: bool,
 ) -> Examined:
-    """Compare one Order; changes nothing. *items*: BC item id by Product2 id."""
+    """Compare one Order; changes nothing.
+
+    *twins*: the documents that carry its reference; *items*: BC item id by Product2 id.
+    """
     record = draft_of(known) if known is not None else _unknown(systems, order)
     record.salesforce_number = order.order_number or record.salesforce_number
     currency = folded(order.currency_iso_code) or folded(systems.org_currency())
     found = Examined(order.id, currency)
     left_out = qualification(order, systems.policy.orders, matches_condition=matches_condition)
+    is_over = left_out is not None and chain.order is None and not chain.live
     record.shown = shown_fields(row, record.wanted)
     if known is None:
         _compare_unknown(found, record, order, left_out is None)
     elif not record.bc_id:
         _compare_unlinked(found, record, order, left_out is None)
     else:
-        _compare_linked(systems, found, record, order, chain, items)
+        _compare_linked(systems, found, record, order, chain, items, is_over=is_over)
         if left_out is not None and not record.cause:
             found.findings.append(
                 finding(record, Side.OURS, "withdrawn", left_out.message, remedy=NEXT_SYNC)
             )
         _compare_shown(found, record, row)
-        _find_doubles(found, record, chain, twins)
+        _find_doubles(systems, found, record, chain, twins)
     if known is not None and not record.bc_id:
         _compare_shown(found, record, row)
-    _count(found, record, order, chain, counted=left_out is None or bool(record.bc_id))
+    counted = left_out is None or (bool(record.bc_id) and not is_over)
+    _count(found, record, order, chain, counted=counted)
     return found
 
 
@@ -156,12 +154,21 @@ def _compare_linked(
     order: Order,
     chain: Chain,
     items: Mapping[str, str],
+    *,
+    is_over: bool,
 ) -> None:
+    """Compare a pair; *is_over*: withdrawn, and BC has neither its order nor a live invoice."""
     found.paired = True
     apply_chain(systems, record, chain)
     issued = [each for each in chain.invoices if each.id in chain.posted]
     if chain.order is not None:
         found.findings += _line_findings(systems, record, order, chain.order, items)
+    elif is_over and not issued:
+        message = (
+            f"Order {record.salesforce_number} was withdrawn in Salesforce, and sales order "
+            f"{record.bc_number} is gone from Business Central."
+        )
+        found.findings.append(finding(record, Side.EXCLUDED, "withdrawn", message))
     elif not issued:
         found.findings.append(
             finding(
@@ -179,7 +186,7 @@ def _compare_linked(
         found.findings.append(finding(record, Side.EXCLUDED, "canceled", message))
     else:
         found.findings += _billed_findings(systems, record, order, issued)
-    if record.state in (State.WAITING, State.PARKED) and not found.differs:
+    if record.state in (State.WAITING, State.PARKED) and not (found.differs or is_over):
         found.findings.append(standing(record))
 
 
@@ -308,18 +315,23 @@ def _named(value: Any) -> str:
     return "nothing" if value in (None, "") else str(value)
 
 
-def _find_doubles(found: Examined, record: Record, chain: Chain, twins: Twins) -> None:
-    """Find other documents of BC that carry the Order's reference."""
+def _find_doubles(
+    systems: Systems, found: Examined, record: Record, chain: Chain, twins: FoundDocuments
+) -> None:
+    """Find other documents of BC that carry the Order's reference and are of no other Order."""
     mine = {invoice.id for invoice in chain.invoices}
-    others: list[SalesOrder | SalesInvoice] = [
-        each for each in twins.orders if not same_id(each.id, record.bc_id)
-    ]
-    others += [
-        each
-        for each in twins.invoices
-        if each.id not in mine and not same_id(each.order_id, record.bc_id)
-    ]
-    for each in others:
+    others = FoundDocuments(
+        orders=tuple(each for each in twins.orders if not same_id(each.id, record.bc_id)),
+        invoices=tuple(
+            each
+            for each in twins.invoices
+            if each.id not in mine and not same_id(each.order_id, record.bc_id)
+        ),
+    )
+    if others == FoundDocuments():
+        return
+    doubles = not_of_others(systems, record.key, others, {})
+    for each in (*doubles.orders, *doubles.invoices):
         name = "sales order" if isinstance(each, SalesOrder) else "sales invoice"
         found.findings.append(
             finding(

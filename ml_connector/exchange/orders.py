@@ -421,6 +421,8 @@ def _edited_meanwhile(
         return outcomes[0], None
     (again,) = prepared.plans
     record = planned_record(systems, again)
+    if isinstance(again.decision, Delete):
+        return _remove_order(systems, claims, record, again)
     try:
         write, finish = _edit(systems, again), _finisher(systems, again)
         return write_once(systems, claims, record, write, finish)
@@ -438,14 +440,13 @@ def _edit(systems: Systems, plan: Planned) -> Write:
     if not isinstance(decision, Update):
         raise ValueError("only an update edits")
     bc = systems.business_central
-    reference = order_reference(plan.source, systems.policy.orders)
 
     def read() -> SalesOrder:
         row = bc.fetch("salesOrders", decision.bc_id, expand="salesOrderLines")
         return parse_bc(SalesOrder, row)
 
     def send(on_send: Callable[[], None]) -> Written:
-        operations = _edit_operations(systems, decision, reference)
+        operations = _edit_operations(systems, decision)
         results = bc.batch(
             operations, continue_on_error=False, all_or_nothing=True, on_send=on_send
         )
@@ -479,7 +480,7 @@ def _edit(systems: Systems, plan: Planned) -> Write:
     )
 
 
-def _edit_operations(systems: Systems, decision: Update, reference: str) -> list[BatchOperation]:
+def _edit_operations(systems: Systems, decision: Update) -> list[BatchOperation]:
     bc = systems.business_central
     header = {name: value for name, value in decision.changes.items() if name != LINES}
     order_url = bc.batch_url("salesOrders", decision.bc_id)
@@ -488,7 +489,7 @@ def _edit_operations(systems: Systems, decision: Update, reference: str) -> list
             id="header",
             method="PATCH",
             url=order_url,
-            body=header or {"externalDocumentNumber": reference},
+            body=header or decision.unchanged,
             headers={"If-Match": decision.etag},
         )
     ]

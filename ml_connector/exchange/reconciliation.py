@@ -28,7 +28,6 @@ from ml_connector.exchange.expressed import TARGETS, express
 from ml_connector.exchange.findings import Finding, Reconciliation, Side, Sums, finding
 from ml_connector.exchange.order_comparison import (
     Examined,
-    Twins,
     examine_order,
 )
 from ml_connector.exchange.order_filter import qualifying_order_condition
@@ -47,6 +46,7 @@ from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import Direction, audit, claimed
 from ml_connector.ledger.records import AuditEntry, Record
 from ml_connector.orders.mapping import order_reference
+from ml_connector.orders.planning import FoundDocuments
 from ml_connector.salesforce.models import Order, parse
 
 log = logging.getLogger("ml_connector")
@@ -198,7 +198,7 @@ def _examine(
             order,
             rows[key],
             chains.get(key, Chain()),
-            twins.get(order_reference(order, systems.policy.orders), Twins()),
+            twins.get(order_reference(order, systems.policy.orders), FoundDocuments()),
             items=items,
             matches_condition=key in conditioned,
         )
@@ -206,7 +206,9 @@ def _examine(
     ]
 
 
-def _twins(systems: Systems, orders: Sequence[Order], source: DocumentSource) -> dict[str, Twins]:
+def _twins(
+    systems: Systems, orders: Sequence[Order], source: DocumentSource
+) -> dict[str, FoundDocuments]:
     """Return the documents that carry each Order's reference."""
     wanted = sorted({order_reference(order, systems.policy.orders) for order in orders} - {""})
     found: dict[str, tuple[list[SalesOrder], list[SalesInvoice]]] = defaultdict(lambda: ([], []))
@@ -216,7 +218,10 @@ def _twins(systems: Systems, orders: Sequence[Order], source: DocumentSource) ->
     for row in source.find_by("salesInvoices", "externalDocumentNumber", wanted):
         invoice = parse_bc(SalesInvoice, row)
         found[folded(invoice.external_document_number)][1].append(invoice)
-    return {reference: Twins(*documents) for reference, documents in found.items()}
+    return {
+        reference: FoundDocuments(tuple(of_reference), tuple(invoices))
+        for reference, (of_reference, invoices) in found.items()
+    }
 
 
 def _confirm(systems: Systems, suspects: Sequence[str], report: Reconciliation) -> None:
@@ -284,8 +289,8 @@ def _compare_links(systems: Systems, copy: CompanyCopy, report: Reconciliation) 
                 f"{mine[0].salesforce_number}.",
                 where=f"customer {twin['twin_number']}",
                 cause=Cause.POSSIBLE_DUPLICATE,
-                remedy="Block the customer that is not used, or give each its own name or tax "
-                "registration number if they are two.",
+                remedy="Set Blocked to All on the customer that is not used, or give each its own "
+                "name or tax registration number if they are two.",
                 salesforce=twin["bc_number"],
                 business_central=twin["twin_number"],
             )

@@ -39,6 +39,7 @@ from ml_connector.salesforce.models import Order
 _FIXED = frozenset({"customerId", "currencyCode", "pricesIncludeTax"})
 """Header properties whose change would re-derive the whole order; a person has to decide."""
 
+_REFERENCE = "externalDocumentNumber"
 _SHIP_TO = "shipTo"
 
 _NUMBERS = frozenset({"quantity", "unitPrice", "discountPercent"})
@@ -105,7 +106,8 @@ def plan_change(
 
     Shape of an Update's changes: header properties, and under `salesOrderLines` one entry per line
     to write: {"id", "etag", changed properties}, {"id", "etag", "delete": True}, or a whole new
-    line without id. Once carried out, `agreed` is the new base.
+    line without id. Once carried out, `agreed` is the new base. What BC alone changed of the header
+    stays and hinders nothing.
     """
     handed = _with_item_ids(handed, order)
     excluded = qualification(order, policy, matches_condition=matches_condition)
@@ -363,6 +365,7 @@ def _is_as_handed_over(name: str, handed: HandedOver, bc_order: SalesOrder) -> b
 def _update(now: Body, base: Body, bc_order: SalesOrder) -> Update:
     changes = _changed_header(now, base)
     before = {name: _header_value(bc_order, name) for name in changes}
+    unchanged = {} if changes else {_REFERENCE: _header_value(bc_order, _REFERENCE)}
     theirs = sold_lines(bc_order.lines)
     ids, base_lines = list(base.get(ITEM_IDS) or []), list(base.get(LINES) or [])
     changed: list[dict[str, Any]] = []
@@ -383,7 +386,9 @@ def _update(now: Body, base: Body, bc_order: SalesOrder) -> Update:
     if changed or added or deletions:
         changes[LINES] = [*changed, *added, *deletions]
         before[LINES] = touched
-    return Update(bc_order.id, bc_order.number, bc_order.etag, changes, before, "three_way")
+    return Update(
+        bc_order.id, bc_order.number, bc_order.etag, changes, before, "three_way", unchanged
+    )
 
 
 def _line_change(bc_line: SalesOrderLine, line: Body, differing: Body) -> dict[str, Any]:

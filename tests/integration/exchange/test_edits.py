@@ -183,6 +183,27 @@ def test_what_bc_has_touched_is_never_overwritten(
     assert "7 in Salesforce" in now["BC_Sync_Message__c"]
 
 
+def test_a_line_edit_leaves_the_external_document_number_that_bc_has(connected: Any) -> None:
+    """The clerk's number stays; a reference that Salesforce changes as well is parked."""
+    order = handed_over(connected)
+    number, fields = order["BC_Order_Number__c"], {"externalDocumentNumber": "CUST-PO-9"}
+    connected.act("business-central", "edit_order", order=number, fields=fields)
+    connected.sync()
+
+    edit_line(connected, order, Quantity=7)
+    connected.sync()
+
+    (after,) = connected.business_central("salesOrders", number=number)
+    assert after["externalDocumentNumber"] == "CUST-PO-9"
+    assert same(bc_lines(connected, after)[0]["quantity"], 7)
+    assert standing(connected, order).cause == ""
+    edit_line(connected, order, Quantity=8)
+    connected.with_policy(orders={"reference_prefix": "SF-"}).sync()
+    (after,) = connected.business_central("salesOrders", number=number)
+    assert after["externalDocumentNumber"] == "CUST-PO-9"
+    assert standing(connected, order).cause == "edited_after_hand_over"
+
+
 def test_a_reopened_order_follows_by_itself(connected: Any) -> None:
     """Once finance opens the order again, the parked edit goes through with the next run."""
     order = handed_over(connected)

@@ -131,6 +131,51 @@ def test_an_order_made_by_hand_with_the_same_reference_is_found(synced: Any) -> 
     assert found.salesforce_number == order["OrderNumber"]
 
 
+def test_the_documents_of_another_order_with_the_same_reference_are_no_doubles(
+    connected: Any,
+) -> None:
+    """Two Orders under one PO number, one of them invoiced, differ in nothing; a third does."""
+    ours = connected.with_policy(orders={"reference": "po_number"})
+    account = next(
+        row
+        for row in ours.salesforce("Account")
+        if (row.get("Type") or "").startswith("Customer") and row["CurrencyIsoCode"] == "USD"
+    )
+    product = next(row for row in ours.salesforce("Product2") if row["ProductCode"] != "PROTO-0")
+    ours.sync()
+    before = reconciled(ours)
+    for _ in range(2):
+        ours.act(
+            "salesforce",
+            "create_order",
+            account=account["Id"],
+            lines=[{"product": product["ProductCode"], "quantity": 2}],
+            PoNumber="PO-4711",
+            activate=True,
+        )
+    ours.sync()
+    first, second = ours.orders_by_reference()["PO-4711"]
+
+    both_open = reconciled(ours)
+    ours.act("business-central", "ship_and_invoice", order=first["number"])
+    ours.sync()
+    one_invoiced = reconciled(ours)
+
+    for report in (both_open, one_invoiced):
+        assert about(report, "duplicate_reference") == []
+        assert gap(report) == gap(before)
+    ours.act(
+        "business-central",
+        "create_order",
+        customerNumber=second["customerNumber"],
+        externalDocumentNumber="PO-4711",
+        salesOrderLines=[
+            {"itemId": ours.business_central("items")[0]["id"], "quantity": 1, "unitPrice": 5}
+        ],
+    )
+    assert len(about(reconciled(ours), "duplicate_reference")) == 2
+
+
 def an_account(connected: Any, order: dict[str, Any]) -> dict[str, Any]:
     """Return the Account of an Order."""
     (row,) = connected.salesforce("Account", Id=order["AccountId"])
@@ -228,7 +273,7 @@ def test_a_deleted_link_of_account_and_product_is_healed(synced: Any) -> None:
 
 
 def test_a_doubled_customer_is_found(synced: Any) -> None:
-    """A second customer of the same name is theirs to decide."""
+    """A second customer of the same name is theirs to decide, and blocking it is the cure."""
     before = reconciled(synced)
     account = an_account(synced, an_order(synced))
     (customer,) = [
@@ -242,6 +287,11 @@ def test_a_doubled_customer_is_found(synced: Any) -> None:
 
     assert (found.side, found.what) == (Side.THEIRS, "doubled_customer")
     assert found.salesforce_id == account["Id"]
+    twin = found.business_central
+    synced.act("business-central", "block_customer", customer=twin, blocked="Invoice")
+    assert [each.what for each in new(reconciled(synced), before)] == ["doubled_customer"]
+    synced.act("business-central", "block_customer", customer=twin)
+    assert new(reconciled(synced), before) == []
 
 
 def test_a_deleted_sales_order_is_told_from_an_invoiced_one(synced: Any) -> None:
@@ -256,6 +306,36 @@ def test_a_deleted_sales_order_is_told_from_an_invoiced_one(synced: Any) -> None
     (found,) = about(report, "deleted_in_bc")
     assert found.salesforce_number == deleted["OrderNumber"]
     assert not [each for each in report.findings if each.key == invoiced["Id"]]
+
+
+def gap(report: Reconciliation) -> Decimal:
+    """Return by how much the money of both sides differs in the company's own currency."""
+    return report.net["USD"].salesforce - report.net["USD"].business_central
+
+
+@pytest.mark.parametrize("policy", ["park", "keep"])
+def test_a_withdrawn_order_whose_sales_order_was_deleted_is_over(synced: Any, policy: str) -> None:
+    """Cured as the remedy says, it is no difference and not in the sums, synced or not."""
+    ours = synced.with_policy(orders={"on_cancel": policy})
+    before = reconciled(ours)
+    order = an_order(ours)
+    ours.act("salesforce", "draft_order", order=order["Id"])
+    ours.sync()
+    ours.act("business-central", "delete_order", order=order["BC_Order_Number__c"])
+
+    deleted = reconciled(ours)
+    ours.sync()
+    settled = reconciled(ours)
+
+    for report in (deleted, settled):
+        found = [each for each in report.findings if each.key == order["Id"]]
+        assert {each.what for each in found if each.side is Side.EXCLUDED} == {"withdrawn"}
+        assert not [each for each in found if each.side is Side.THEIRS]
+        assert report.net["USD"].salesforce == before.net["USD"].salesforce - Decimal(
+            str(order["TotalAmount"])
+        )
+        assert gap(report) == gap(before)
+    assert [each.side for each in settled.findings if each.key == order["Id"]] == [Side.EXCLUDED]
 
 
 def test_without_healing_nothing_is_written(synced: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from ml_connector.changes.poll_feed import poll_entity
+from ml_connector.exchange.orders import prepare_orders, write_orders
 from ml_connector.exchange.plan import make_plan
 from ml_connector.exchange.systems import Systems
 
@@ -89,6 +90,27 @@ def test_what_bc_has_touched_is_never_deleted(deleting: Any, touch: str) -> None
     assert (record.state, record.cause) == ("parked", "withdrawn_after_hand_over")
     assert "is not deleted because" in record.message
     assert len(sales_orders(deleting, order)) == 1
+
+
+def test_an_edit_withdrawn_before_it_was_written_ends_with_no_sales_order(deleting: Any) -> None:
+    """BC's order was saved and the Order withdrawn after the edit was planned: it is deleted."""
+    order = handed_over(deleting)
+    number = order["BC_Order_Number__c"]
+    address = {"ShippingStreet": "Kai 4", "ShippingCity": "Hamburg", "ShippingCountry": "Germany"}
+    deleting.act("salesforce", "edit", sobject="Order", record=order["Id"], fields=address)
+    with Systems.open(deleting.settings) as systems:
+        planned = prepare_orders(systems, [order["Id"]])
+        assert len(planned.plans) == 1
+        (before,) = sales_orders(deleting, order)
+        for date in ("2026-01-05", before["orderDate"]):
+            deleting.act("business-central", "edit_order", order=number, fields={"orderDate": date})
+        deleting.act("salesforce", "draft_order", order=order["Id"])
+
+        write_orders(systems, planned.plans)
+
+    assert sales_orders(deleting, order) == []
+    record = standing(deleting, order)
+    assert (record.state, record.bc_id) == ("excluded", "")
 
 
 def test_an_order_deleted_in_salesforce_takes_its_sales_order_along(deleting: Any) -> None:

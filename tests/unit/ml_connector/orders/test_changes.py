@@ -78,6 +78,16 @@ def test_a_new_quantity_follows_with_its_price() -> None:
     assert decision.before == {"salesOrderLines": [{"id": guid(0x1001), "quantity": Decimal(2)}]}
 
 
+def test_lines_that_change_alone_go_with_the_reference_that_bc_has() -> None:
+    """Its ETag needs a header write, which must not undo what somebody entered in BC."""
+    in_bc = sales_order(externalDocumentNumber="CUST-PO-9")
+    lines_only = change(order(order_item(Quantity=Decimal(3))), bc_order=in_bc)
+    with_date = change(order(order_item(Quantity=Decimal(3)), EffectiveDate="2026-03-09"))
+
+    assert lines_only.unchanged == {"externalDocumentNumber": "CUST-PO-9"}
+    assert with_date.unchanged == {}
+
+
 def test_lines_are_matched_by_their_order_item() -> None:
     """A line deleted in the middle and one added: two writes, not a cascade."""
     before = order(order_item(1), order_item(2, UnitPrice=Decimal(5)), order_item(3))
