@@ -29,6 +29,7 @@ from ml_connector.exchange.chains import (
 from ml_connector.exchange.collect import mark_changed, unanswered
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import write_each
+from ml_connector.exchange.shipments import orders_of_postings
 from ml_connector.exchange.status import STATUS_ENTITY
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
@@ -43,6 +44,8 @@ from ml_connector.invoices.planning import LinkedOrder, NotOurs, Post, belongs, 
 from ml_connector.ledger.records import Intent, Record
 
 log = logging.getLogger("ml_connector")
+
+_STUCK = (State.WAITING, State.PARKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,15 @@ def collect_drafts(systems: Systems) -> list[str]:
         select=("id", "orderId", "orderNumber", "externalDocumentNumber", "customerId"),
     ):
         found += _naming_an_order(systems, page)
-    stuck = systems.ledger.keys(Kind.INVOICE, states=(State.WAITING, State.PARKED))
-    return list(dict.fromkeys([*found, *stuck, *unanswered(systems, Kind.INVOICE)]))
+    stuck = systems.ledger.keys(Kind.INVOICE, states=_STUCK)
+    keys = dict.fromkeys([*found, *stuck, *unanswered(systems, Kind.INVOICE)])
+    return _without_orders(systems, list(keys))
+
+
+def _without_orders(systems: Systems, keys: Sequence[str]) -> list[str]:
+    """Return *keys* without the sales orders that were shipped and invoiced: no drafts of ours."""
+    orders = orders_of_postings(systems, keys)
+    return [key for key in keys if key not in orders]
 
 
 def _naming_an_order(systems: Systems, drafts: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -113,7 +123,11 @@ def _candidates(
 
 
 def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
-    """Decide which of the drafts *keys* are posted; what does not fit is parked at once."""
+    """Decide which of the drafts *keys* are posted; what does not fit is parked at once.
+
+    Sales orders that are shipped and invoiced as a whole are passed over.
+    """
+    keys = _without_orders(systems, keys)
     drafts = {
         draft.id: draft
         for row in systems.business_central.find_by(
@@ -133,7 +147,7 @@ def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
         draft, order = drafts.get(key), orders.get(key)
         record = records.get(key)
         if draft is None:
-            if record is not None:
+            if record is not None and record.state in _STUCK:
                 outcomes.append(_gone(systems, record))
             continue
         if order is None:
@@ -207,12 +221,16 @@ def _planned(record: Record, draft: SalesInvoice, order: Record, chain: Chain) -
 
 
 def _gone(systems: Systems, record: Record) -> Outcome:
-    """A draft that waited or was parked is no more: somebody deleted it, which ends the matter."""
+    """A draft that waited or was parked is no more: somebody deleted it, which ends the matter.
+
+    Or a sales order that was to be shipped and invoiced, and whose Order has let go of it.
+    """
+    what = "Draft invoice" if "total" in record.facts else "Sales order"
     record.enter(
         State.EXCLUDED,
         now=systems.clock.now(),
         cause=Cause.DELETED,
-        message=f"Draft invoice {record.bc_number} was deleted in Business Central.",
+        message=f"{what} {record.bc_number} was deleted in Business Central.",
     )
     with systems.ledger.transaction() as tx:
         tx.save(record)
