@@ -6,7 +6,14 @@ from prefect import flow
 
 from flows.connection_name import ConnectionName
 from tasks.batches import PhaseResult, Scope, run_phase
-from tasks.invoices import find_drafts, plan_drafts, post_invoices
+from tasks.invoices import (
+    find_drafts,
+    find_unposted_orders,
+    plan_drafts,
+    plan_shipments,
+    post_invoices,
+    ship_and_invoice,
+)
 from tasks.open_systems import open_systems
 from tasks.run_artifacts import Summary, publish_summary
 
@@ -16,7 +23,8 @@ async def post_draft_invoices(connection: ConnectionName) -> PhaseResult:
     """Post every draft invoice of a linked order that fits what the order has left to invoice.
 
     Runs after the orders and before their status is read. Posts in Business Central only; a draft
-    that does not fit is parked and left as it is. The policy can switch posting off.
+    that does not fit is parked and left as it is. The policy can switch posting off, or have linked
+    orders shipped and invoiced as well.
 
     Args:
         connection: Name of the connection, as saved by ml-connector connect.
@@ -25,6 +33,8 @@ async def post_draft_invoices(connection: ConnectionName) -> PhaseResult:
         scope = Scope(systems)
         drafts = await find_drafts(scope)
         result = await run_phase(systems, drafts, plan_drafts, post_invoices)
+        orders = await find_unposted_orders(scope)
+        result.followed_by([await run_phase(systems, orders, plan_shipments, ship_and_invoice)])
         await publish_summary(scope, "post-invoices", ["invoices"], Summary(result))
         result.raise_faults()
         return result

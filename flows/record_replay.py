@@ -24,7 +24,7 @@ from tasks.customers import (
     write_contacts,
     write_customers,
 )
-from tasks.invoices import plan_drafts, post_invoices
+from tasks.invoices import plan_drafts, plan_shipments, post_invoices, ship_and_invoice
 from tasks.open_systems import open_systems
 from tasks.orders import plan_orders, show_orders, write_orders
 from tasks.replay import choose_records, derive_status, release_records
@@ -65,10 +65,13 @@ async def replay_records(
             (Kind.CONTACT, plan_contacts, write_contacts),
             (Kind.ORDER, plan_orders, write_orders),
             (Kind.INVOICE, plan_drafts, post_invoices),
+            (Kind.INVOICE, plan_shipments, ship_and_invoice),
         )
         results = [
             await run_phase(systems, chosen.of(kind), plan, write) for kind, plan, write in phases
         ]
+        shipped = results.pop()
+        results[-1].followed_by([shipped])
         await derive_status(scope, choice)
         shown = PhaseResult()
         for show in (show_items, show_customers, show_contacts, show_orders):

@@ -117,5 +117,5 @@ CATALOGUE: dict[Cause, CauseEntry] = {
     Cause.NO_ACCOUNT: CauseEntry(_S, "Give the contact an Account if it belongs to a customer."),
     Cause.ACCOUNT_EXCLUDED: CauseEntry(_S, "Nothing to do: the Account does not qualify as a customer."),
     Cause.WITHDRAWN: CauseEntry(_S, "Nothing to do: the policy on_cancel settles it. Activate the order again to hand it over again."),
-    Cause.DELETED: CauseEntry(_S, "Nothing to do: the record was deleted before it was written."),
+    Cause.DELETED: CauseEntry(_S, "Nothing to do: the record is gone, and nothing of it is left to write."),
 }  # fmt: skip

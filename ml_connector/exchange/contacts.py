@@ -37,7 +37,7 @@ from ml_connector.exchange.collect import (
     shown_fields,
 )
 from ml_connector.exchange.customers import KEPT, agrees, company_contacts, note_kept
-from ml_connector.exchange.decided import Decided, store_decided
+from ml_connector.exchange.decided import Decided, gone_on_both_sides, store_decided
 from ml_connector.exchange.expressed import express, forget_unmapped
 from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.merges import (
@@ -117,7 +117,7 @@ def prepare_contacts(systems: Systems, keys: Sequence[str]) -> Prepared:
     for key, record in records.items():
         contact = contacts.get(key)
         if contact is None:
-            decided.append(Decided(record, _deleted(record)))
+            decided.append(Decided(record, _deleted(record, window)))
             continue
         record.salesforce_number = person_name(contact)
         record.source_stamp = content_digest(rows[key])
@@ -179,9 +179,11 @@ def _settle_lost(systems: Systems, keys: Sequence[str]) -> None:
     settle_lost_writes(systems, Kind.CONTACT, keys, look, complete)
 
 
-def _deleted(record: Record) -> Park | Exclude:
+def _deleted(record: Record, window: _Window) -> Park | Exclude:
     if was_merged(record):
         return merged_away(record)
+    if record.bc_id and record.bc_id.lower() not in window.by_id:
+        return gone_on_both_sides(record)
     if record.bc_id:
         return Park(
             Cause.DELETED_IN_SALESFORCE,

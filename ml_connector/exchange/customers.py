@@ -40,7 +40,7 @@ from ml_connector.exchange.collect import (
     poll_salesforce,
     shown_fields,
 )
-from ml_connector.exchange.decided import Decided, store_decided
+from ml_connector.exchange.decided import Decided, gone_on_both_sides, store_decided
 from ml_connector.exchange.expressed import express, forget_unmapped
 from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.merges import (
@@ -161,7 +161,7 @@ def prepare_customers(systems: Systems, keys: Sequence[str]) -> Prepared:
     for key, record in records.items():
         account = accounts.get(key)
         if account is None:
-            decided.append(Decided(record, _deleted(record)))
+            decided.append(Decided(record, _deleted(record, window)))
             continue
         _note_source(systems, record, account, rows[key])
         decision = _decide(systems, account, record, window)
@@ -218,9 +218,11 @@ def _note_source(
     record.facts["currency"] = account.currency_iso_code or systems.org_currency()
 
 
-def _deleted(record: Record) -> Park | Exclude:
+def _deleted(record: Record, window: _Window) -> Park | Exclude:
     if was_merged(record):
         return merged_away(record)
+    if record.bc_id and record.bc_id.lower() not in window.by_id:
+        return gone_on_both_sides(record)
     if record.bc_id:
         return Park(
             Cause.DELETED_IN_SALESFORCE,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import (
     Create,
     Decision,
@@ -18,9 +19,9 @@ from ml_connector.domain.decision import (
     Update,
     Wait,
 )
-from ml_connector.domain.identifiers import State
+from ml_connector.domain.identifiers import Kind, State
 from ml_connector.errors import StaleClaim
-from ml_connector.exchange.expressed import differences, express
+from ml_connector.exchange.expressed import TARGETS, differences, express
 from ml_connector.exchange.flipping import held_fields
 from ml_connector.exchange.outcome import Outcome
 from ml_connector.exchange.systems import Systems
@@ -75,6 +76,17 @@ def store_decided(
             log.info("%s Decided again by the next run.", stale.message)
             steps = left
     return tuple(Outcome.of(step.record) for step in steps)
+
+
+def gone_on_both_sides(record: Record) -> Exclude:
+    """Return where a linked record stands that neither Salesforce nor BC has any more."""
+    sobject = TARGETS[record.kind].sobject
+    partner = "sales order" if record.kind is Kind.ORDER else str(record.kind)
+    return Exclude(
+        Cause.DELETED,
+        f"{sobject} {record.salesforce_number or record.key} was deleted in Salesforce, and so was "
+        f"{partner} {record.bc_number} in Business Central.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

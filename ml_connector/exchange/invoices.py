@@ -11,7 +11,7 @@ from typing import Any
 from ml_connector.business_central.faults import not_read_back
 from ml_connector.business_central.models import SalesInvoice, parse
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Park
+from ml_connector.domain.decision import Exclude, Park
 from ml_connector.domain.identifiers import Kind, State, folded
 from ml_connector.errors import (
     ConcurrentEdit,
@@ -29,6 +29,7 @@ from ml_connector.exchange.chains import (
 from ml_connector.exchange.collect import mark_changed, unanswered
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import write_each
+from ml_connector.exchange.shipments import orders_of_postings
 from ml_connector.exchange.status import STATUS_ENTITY
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
@@ -44,6 +45,8 @@ from ml_connector.ledger.records import Intent, Record
 
 log = logging.getLogger("ml_connector")
 
+_STUCK = (State.WAITING, State.PARKED)
+
 
 @dataclass(frozen=True, slots=True)
 class _OfOrder:
@@ -57,10 +60,11 @@ def collect_drafts(systems: Systems) -> list[str]:
     """Return the ids of the draft invoices that may belong to linked orders.
 
     Cost: one call per 20,000 drafts, however many are none of ours. Drafts whose posting is
-    uncertain are included.
+    uncertain are included. While posting is off only those that are stuck, at no cost.
     """
+    stuck = systems.ledger.keys(Kind.INVOICE, states=_STUCK)
     if systems.policy.invoices.posting == "off":
-        return []
+        return _without_orders(systems, stuck)
     found: list[str] = []
     for page in systems.business_central.pages(
         "salesInvoices",
@@ -68,8 +72,14 @@ def collect_drafts(systems: Systems) -> list[str]:
         select=("id", "orderId", "orderNumber", "externalDocumentNumber", "customerId"),
     ):
         found += _naming_an_order(systems, page)
-    stuck = systems.ledger.keys(Kind.INVOICE, states=(State.WAITING, State.PARKED))
-    return list(dict.fromkeys([*found, *stuck, *unanswered(systems, Kind.INVOICE)]))
+    keys = dict.fromkeys([*found, *stuck, *unanswered(systems, Kind.INVOICE)])
+    return _without_orders(systems, list(keys))
+
+
+def _without_orders(systems: Systems, keys: Sequence[str]) -> list[str]:
+    """Return *keys* without the sales orders that were shipped and invoiced: no drafts of ours."""
+    orders = orders_of_postings(systems, keys)
+    return [key for key in keys if key not in orders]
 
 
 def _naming_an_order(systems: Systems, drafts: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -113,7 +123,14 @@ def _candidates(
 
 
 def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
-    """Decide which of the drafts *keys* are posted; what does not fit is parked at once."""
+    """Decide which of the drafts *keys* are posted; what does not fit is parked at once.
+
+    Sales orders that are shipped and invoiced as a whole are passed over. A stuck draft that is no
+    order's any more, or that the policy does not post, is left out with its reason.
+    """
+    keys = _without_orders(systems, keys)
+    if systems.policy.invoices.posting == "off":
+        return Prepared((), _released(systems, keys, ": the policy posts no invoices"))
     drafts = {
         draft.id: draft
         for row in systems.business_central.find_by(
@@ -132,11 +149,8 @@ def prepare_drafts(systems: Systems, keys: Sequence[str]) -> Prepared:
     for key in keys:
         draft, order = drafts.get(key), orders.get(key)
         record = records.get(key)
-        if draft is None:
-            if record is not None:
-                outcomes.append(_gone(systems, record))
-            continue
-        if order is None:
+        if draft is None or order is None:
+            outcomes += _left_over(systems, record, draft)
             continue
         record = record or _invoice_record(systems, draft, order)
         chain = chains[order.key]
@@ -206,17 +220,46 @@ def _planned(record: Record, draft: SalesInvoice, order: Record, chain: Chain) -
     )
 
 
+def _left_over(
+    systems: Systems, record: Record | None, draft: SalesInvoice | None
+) -> tuple[Outcome, ...]:
+    """End a stuck *record* whose draft is gone, or is no linked order's any more."""
+    if record is None or record.state not in _STUCK:
+        return ()
+    if draft is None:
+        return (_gone(systems, record),)
+    return _released(systems, [record.key], " belongs to no linked order any more")
+
+
 def _gone(systems: Systems, record: Record) -> Outcome:
-    """A draft that waited or was parked is no more: somebody deleted it, which ends the matter."""
+    """A draft that waited or was parked is no more: somebody deleted it, which ends the matter.
+
+    Or a sales order that was to be shipped and invoiced, and whose Order has let go of it.
+    """
+    what = "Draft invoice" if "total" in record.facts else "Sales order"
     record.enter(
         State.EXCLUDED,
         now=systems.clock.now(),
         cause=Cause.DELETED,
-        message=f"Draft invoice {record.bc_number} was deleted in Business Central.",
+        message=f"{what} {record.bc_number} was deleted in Business Central.",
     )
     with systems.ledger.transaction() as tx:
         tx.save(record)
     return Outcome.of(record)
+
+
+def _released(systems: Systems, keys: Sequence[str], reason: str) -> tuple[Outcome, ...]:
+    """Leave out the stuck drafts among *keys*; one whose posting may still come through waits."""
+    uncertain = systems.ledger.intents(Kind.INVOICE, keys)
+    return tuple(
+        store_decision(
+            systems,
+            record,
+            Exclude(Cause.NOT_QUALIFYING, f"Draft invoice {record.bc_number}{reason}."),
+        )
+        for key, record in systems.ledger.records(Kind.INVOICE, keys).items()
+        if record.state in _STUCK and key not in uncertain
+    )
 
 
 def _invoice_record(systems: Systems, draft: SalesInvoice, order: Record) -> Record:

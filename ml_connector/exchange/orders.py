@@ -34,7 +34,7 @@ from ml_connector.errors import ConcurrentEdit, OutcomeUnknown, StaleClaim, Tran
 from ml_connector.exchange.chains import Chain, read_chains
 from ml_connector.exchange.collect import content_digest, due_keys, mark_changed, shown_fields
 from ml_connector.exchange.customers import poll_orders, read_customers
-from ml_connector.exchange.decided import Decided, store_decided
+from ml_connector.exchange.decided import Decided, gone_on_both_sides, store_decided
 from ml_connector.exchange.expressed import express, forget_unmapped
 from ml_connector.exchange.late_orders import take_back
 from ml_connector.exchange.order_lines import LINES_READ, line_marks
@@ -267,7 +267,10 @@ def _can_be_mapped(order: Order, context: OrderContext) -> bool:
 
 def _deleted(systems: Systems, record: Record, window: _Window) -> Park | Delete | Exclude:
     if record.bc_id:
-        handed = _handed_over(record, window.chains.get(record.key, Chain()))
+        chain = window.chains.get(record.key, Chain())
+        if chain.order is None and not chain.invoices:
+            return gone_on_both_sides(record)
+        handed = _handed_over(record, chain)
         name, policy = f"Order {record.salesforce_number}", systems.policy.orders
         if record.sent is not None and policy.on_cancel != "park":
             what = "was deleted in Salesforce after hand-over"
@@ -309,9 +312,8 @@ def _read_window(
         and qualification(order, policy, matches_condition=key in window.conditioned) is None
     ]
     window.found = find_documents(systems, [order_reference(order, policy) for order in new])
-    asks = policy.on_cancel != "park"  # then also about Orders that Salesforce has no more
-    compared = [rec for key, rec in records.items() if rec.bc_id and (asks or key in orders)]
-    window.chains = read_chains(systems, compared)
+    # also of Orders that Salesforce has no more: what BC has of them decides how they end
+    window.chains = read_chains(systems, [record for record in records.values() if record.bc_id])
     return window
 
 

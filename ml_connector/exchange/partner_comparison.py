@@ -95,7 +95,7 @@ def _findings(systems: Systems, known: Record, page: PartnerPage) -> list[Findin
     name = f"{target.sobject} {record.salesforce_number or record.key}"
     row = page.rows.get(record.key)
     if row is None:
-        return [gone_in_salesforce(record, name)] if record.bc_id else []
+        return gone_in_salesforce(record, name)
     record.shown = shown_fields(row, {"IsActive", *record.wanted})
     findings: list[Finding] = []
     if record.bc_id and page.partner(record) is None:
@@ -129,14 +129,18 @@ def _link_unknown(record: Record, name: str, external_id: str, row: Mapping[str,
     )
 
 
-def gone_in_salesforce(record: Record, name: str) -> Finding:
-    """Return the difference of a linked record that Salesforce does not have any more."""
+def gone_in_salesforce(record: Record, name: str) -> list[Finding]:
+    """Return the difference of a linked record that Salesforce does not have any more.
+
+    There is none where BC does not have it any more either.
+    """
+    if not record.bc_id or record.cause == Cause.DELETED:
+        return []
     message = f"{name} was deleted in Salesforce; {record.bc_number} stays in Business Central."
     if record.cause == Cause.DELETED_IN_SALESFORCE:
-        return finding(
-            record, Side.THEIRS, record.cause, message, cause=Cause.DELETED_IN_SALESFORCE
-        )
-    return finding(record, Side.OURS, "deleted_in_salesforce", message, remedy=NEXT_SYNC)
+        cause = Cause.DELETED_IN_SALESFORCE
+        return [finding(record, Side.THEIRS, record.cause, message, cause=cause)]
+    return [finding(record, Side.OURS, "deleted_in_salesforce", message, remedy=NEXT_SYNC)]
 
 
 def _unknown(systems: Systems, kind: Kind, rows: Mapping[str, Mapping[str, Any]]) -> list[Finding]:

@@ -234,9 +234,10 @@ def _confirm(systems: Systems, suspects: Sequence[str], report: Reconciliation) 
         for each in _examine(systems, known, orders, rows, systems.business_central):
             _add(report, each)
         report.add(
-            gone_in_salesforce(known[key], f"Order {known[key].salesforce_number}")
+            each
             for key in window
-            if key not in orders and key in known and known[key].bc_id
+            if key not in orders and key in known
+            for each in gone_in_salesforce(known[key], f"Order {known[key].salesforce_number}")
         )
 
 

@@ -27,6 +27,7 @@ from ml_connector.exchange import (
     flipping,
     invoices,
     orders,
+    shipments,
     status,
 )
 from ml_connector.exchange.again import again_when_stale
@@ -287,6 +288,7 @@ def _phases(systems: Systems, chosen: Chosen) -> TransientError | None:
             (Kind.CONTACT, contacts.prepare_contacts, contacts.write_contacts),
             (Kind.ORDER, orders.prepare_orders, orders.write_orders),
             (Kind.INVOICE, invoices.prepare_drafts, invoices.post_invoices),
+            (Kind.INVOICE, shipments.prepare_shipments, shipments.ship_and_invoice),
         )
     ]
     derive_status(systems, chosen)

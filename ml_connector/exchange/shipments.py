@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from ml_connector.business_central.faults import not_read_back
 from ml_connector.business_central.models import SalesInvoice, SalesOrder, parse
 from ml_connector.domain.causes import Cause
-from ml_connector.domain.decision import Park
+from ml_connector.domain.decision import Exclude, Park
 from ml_connector.domain.identifiers import Kind, State, folded
 from ml_connector.domain.money import ZERO, currency_scale, rounded, total
 from ml_connector.errors import (
@@ -34,32 +34,51 @@ from ml_connector.exchange.write_protocol import (
 from ml_connector.invoices.planning import plan_shipment
 from ml_connector.ledger.records import Intent, Record
 
+_POSTABLE = (State.WRITTEN, State.UNCHANGED)
+"""Where an order stands that nothing keeps from being posted."""
+
+
+def orders_of_postings(systems: Systems, keys: Iterable[str]) -> dict[str, Record]:
+    """Return the linked orders that *keys* are the sales orders of, by their id in BC.
+
+    The record of an invoice is known by the id of its draft, or by that of the sales order that was
+    shipped and invoiced. Cost: none, the ledger knows.
+    """
+    found = systems.ledger.records_by_bc_id(Kind.ORDER, keys)
+    return {key: orders[0] for key, orders in found.items() if orders}
+
 
 def collect_unposted_orders(systems: Systems) -> list[str]:
-    """Return the keys of linked orders that may have something left to ship or invoice.
+    """Return the ids of the sales orders that may have something left to ship or invoice.
 
-    Empty unless the policy is "ship_and_invoice". Cost: none, the ledger knows.
+    Unless the policy is "ship_and_invoice" only those with a posting that is stuck or uncertain.
+    Cost: none, the ledger knows.
     """
+    stuck = systems.ledger.keys(Kind.INVOICE, states=(State.WAITING, State.PARKED))
+    begun = orders_of_postings(systems, [*stuck, *unanswered(systems, Kind.INVOICE)])
     if systems.policy.invoices.posting != "ship_and_invoice":
-        return []
+        return list(begun)
     unposted = [
-        record.key
+        record.bc_id.lower()
         for page in systems.ledger.iterate(
-            kind=Kind.ORDER, linked=True, settled=False, states=(State.WRITTEN, State.UNCHANGED)
+            kind=Kind.ORDER, linked=True, settled=False, states=_POSTABLE
         )
         for record in page
         if not record.facts.get("gone")
     ]
-    lost = systems.ledger.records_by_bc_id(Kind.ORDER, unanswered(systems, Kind.INVOICE))
-    unposted += [record.key for records in lost.values() for record in records]
-    return list(dict.fromkeys(unposted))
+    return list(dict.fromkeys([*unposted, *begun]))
 
 
 def prepare_shipments(systems: Systems, keys: Sequence[str]) -> Prepared:
-    """Read the orders of *keys* and plan the posting of those with something left."""
-    records = systems.ledger.records(Kind.ORDER, keys)
-    by_id = {record.bc_id.lower(): record for record in records.values()}
-    _settle_lost(systems, by_id)
+    """Read the sales orders *keys* and plan the posting of those with something left.
+
+    Ids that are no linked order's are passed over. A stuck posting that has come to nothing is left
+    out with its reason.
+    """
+    orders = orders_of_postings(systems, keys)
+    _settle_lost(systems, orders)
+    found = _read_orders(systems, orders)
+    uncertain = systems.ledger.intents(Kind.INVOICE, orders)
     plans = [
         Planned(
             kind=Kind.INVOICE,
@@ -69,15 +88,46 @@ def prepare_shipments(systems: Systems, keys: Sequence[str]) -> Prepared:
             source=order,
             up_to=0,
             row={},
-            context=by_id[order.id],
+            context=orders[order.id],
         )
-        for row in systems.business_central.find_by(
-            "salesOrders", "id", sorted(by_id), quote=False, expand="salesOrderLines"
-        )
-        for order in [parse(SalesOrder, row)]
+        for order in found.values()
+        if orders[order.id].state in _POSTABLE or order.id in uncertain
         if plan_shipment(order, total_differs=False, policy=systems.policy.invoices)
     ]
-    return Prepared(tuple(plans))
+    outcomes = [
+        store_decision(systems, record, ended)
+        for key, record in systems.ledger.records(Kind.INVOICE, orders).items()
+        if record.state in (State.WAITING, State.PARKED) and key not in uncertain
+        for ended in [_ended(systems, record, found.get(key))]
+        if ended is not None
+    ]
+    return Prepared(tuple(plans), tuple(outcomes))
+
+
+def _read_orders(systems: Systems, ids: Iterable[str]) -> dict[str, SalesOrder]:
+    """Return those of the sales orders *ids* that BC has; nothing is read when none is posted."""
+    if systems.policy.invoices.posting != "ship_and_invoice":
+        return {}
+    rows = systems.business_central.find_by(
+        "salesOrders", "id", sorted(ids), quote=False, expand="salesOrderLines"
+    )
+    return {order.id: order for row in rows for order in [parse(SalesOrder, row)]}
+
+
+def _ended(systems: Systems, record: Record, order: SalesOrder | None) -> Exclude | None:
+    """Return why a stuck posting has come to nothing, None while it may still be carried out."""
+    name, policy = f"order {record.bc_number}", systems.policy.invoices
+    if policy.posting != "ship_and_invoice":
+        return Exclude(
+            Cause.NOT_QUALIFYING, f"The policy does not ship and invoice sales {name} any more."
+        )
+    if order is None:
+        return Exclude(
+            Cause.DELETED, f"Sales {name} is gone from Business Central; nothing is left to post."
+        )
+    if order.status == "In Review" or plan_shipment(order, total_differs=False, policy=policy):
+        return None
+    return Exclude(Cause.NOT_QUALIFYING, f"Sales {name} has nothing left to ship or invoice.")
 
 
 def _settle_lost(systems: Systems, orders: Mapping[str, Record]) -> None:

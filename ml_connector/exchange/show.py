@@ -429,9 +429,15 @@ def _flag_deleted(systems: Systems, claims: Claims, record: Record, result: Show
 
 
 def flag_deleted_in_salesforce(systems: Systems, claims: Claims, record: Record) -> Outcome:
-    """The Salesforce record is gone: uncouple and tell a person; nothing is deleted in BC."""
+    """The Salesforce record is gone: uncouple and tell a person; nothing is deleted in BC.
+
+    One that is known to be gone from both sides stays as it is.
+    """
     name = label(record)
-    if record.bc_id:
+    known = record.state is State.EXCLUDED and record.cause == Cause.DELETED
+    if known:
+        log.debug("%s: there is nothing to show it on", name)
+    elif record.bc_id:
         message = f"{name} was deleted in Salesforce; {record.bc_number} stays in Business Central."
         enter_decision(systems, record, Park(Cause.DELETED_IN_SALESFORCE, message))
     else:
@@ -441,5 +447,6 @@ def flag_deleted_in_salesforce(systems: Systems, claims: Claims, record: Record)
     record.show_pending = False
     with systems.ledger.transaction() as tx:
         tx.save(record, fence=claims.fence(record.key))
-        audit_decision(tx, systems, record)
+        if not known:
+            audit_decision(tx, systems, record)
     return Outcome.of(record)

@@ -8,6 +8,7 @@ import pytest
 from ml_connector.changes.poll_feed import poll_entity
 from ml_connector.domain.identifiers import Kind
 from ml_connector.exchange.order_lines import poll_order_lines
+from ml_connector.exchange.reconciliation import reconcile
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
 
@@ -289,6 +290,44 @@ def test_an_order_canceled_in_salesforce_keeps_its_sales_order(connected: Any) -
     record = standing(connected, order)
     assert (record.state, record.cause) == ("parked", "deleted_in_salesforce")
     assert sales_order(connected, order)["number"] == order["BC_Order_Number__c"]
+
+
+@pytest.mark.parametrize(
+    ("sobject", "kind", "entity"),
+    [("Account", "customer", "customers"), ("Contact", "contact", "contacts")],
+)
+def test_a_deletion_on_both_sides_is_over(
+    connected: Any, sobject: str, kind: str, entity: str
+) -> None:
+    """Parked while the partner stays in BC, left out once it was deleted there as well."""
+    connected.sync()
+    busy = {row.get("AccountId") for row in connected.salesforce("Order")}
+    link = f"BC_{sobject.replace('Account', 'Customer')}_Id__c"
+    row = next(
+        row
+        for row in connected.salesforce(sobject)
+        if row.get(link) and not busy & {row["Id"], row.get("AccountId")}
+    )
+    connected.act("salesforce", "delete", sobject=sobject, record=row["Id"])
+    with Systems.open(connected.settings) as systems:
+        poll_entity(systems, sobject)
+    connected.sync()
+    with Systems.open(connected.settings) as systems:
+        parked = systems.ledger.record(kind, row["Id"])
+    connected.act("business-central", "delete", entity=entity, record=row[link])
+
+    connected.sync()
+
+    with Systems.open(connected.settings) as systems:
+        ended = systems.ledger.record(kind, row["Id"])
+        found = [each for each in reconcile(systems).findings if each.key == row["Id"]]
+    assert (parked.state, parked.cause) == ("parked", "deleted_in_salesforce")
+    assert (ended.state, ended.cause) == ("excluded", "deleted")
+    assert ended.message == (
+        f"{sobject} {parked.salesforce_number} was deleted in Salesforce, and so was {kind} "
+        f"{parked.bc_number} in Business Central."
+    )
+    assert found == []
 
 
 def test_deleted_in_bc_is_flagged_and_not_written_again(connected: Any) -> None:

@@ -5,6 +5,13 @@ from typing import Any
 
 import pytest
 
+from ml_connector.domain.identifiers import Kind
+from ml_connector.exchange.replay import Selection, replay
+from ml_connector.exchange.systems import Systems
+
+SHIP = r"Microsoft\.NAV\.ship"
+"""The path of the action that ships and invoices a sales order."""
+
 
 def money(value: Any) -> Decimal:
     """Return an amount of a row as a Decimal."""
@@ -16,9 +23,7 @@ def test_ship_and_invoice_posts_every_order_once(connected: Any, drop: str | Non
     """The connector ships and invoices linked orders; a lost answer never posts twice."""
     ours = connected.with_policy(invoices={"posting": "ship_and_invoice"})
     if drop:
-        ours.fault(
-            "business-central", method="POST", path=r"Microsoft\.NAV\.ship", drop=drop, times=3
-        )
+        ours.fault("business-central", method="POST", path=SHIP, drop=drop, times=3)
 
     ours.sync_through_faults()
     ours.sync()
@@ -29,6 +34,97 @@ def test_ship_and_invoice_posts_every_order_once(connected: Any, drop: str | Non
     for row in handed:
         assert row["BC_Order_Status__c"] == "Invoiced"
         assert invoices.count(row["OrderNumber"]) == 1
+
+
+@pytest.fixture
+def refused(connected: Any) -> Any:
+    """A connection that ships and invoices its orders, after BC refused every posting once."""
+    ours = connected.with_policy(invoices={"posting": "ship_and_invoice"})
+    ours.fault("business-central", method="POST", path=SHIP, status=400, times=None)
+    ours.sync()
+    return ours
+
+
+def postings(connected: Any) -> list[Any]:
+    """Return the ledger's records of postings."""
+    with Systems.open(connected.settings) as systems:
+        return [record for page in systems.ledger.iterate(kind=Kind.INVOICE) for record in page]
+
+
+def test_a_refused_posting_stays_parked_and_counts_its_attempts(refused: Any) -> None:
+    """Neither the next sync nor a replay of everything takes the sales order for a draft."""
+    parked = postings(refused)
+    assert len(parked) > 30
+
+    refused.sync()
+    replay(refused.settings, Selection(everything=True))
+
+    assert {(each.state, each.cause) for each in postings(refused)} == {
+        ("parked", "posting_refused")
+    }
+    assert {each.attempts for each in postings(refused)} == {3}
+    assert {each.since for each in postings(refused)} == {each.since for each in parked}
+
+
+def test_a_refused_posting_is_replayed_once_its_cause_is_cured(refused: Any) -> None:
+    """Every order is shipped and invoiced once, by the replay alone."""
+    refused.sandbox.admin.delete("/business-central/faults").raise_for_status()
+
+    outcomes = replay(refused.settings, Selection(cause="posting_refused"))
+
+    posted = {each.key for each in outcomes if each.state == "written"}
+    assert posted == {each.key for each in postings(refused)}
+    invoices = [row["orderId"].lower() for row in refused.business_central("salesInvoices")]
+    assert sorted(invoices) == sorted(posted)
+
+
+def test_a_posting_whose_end_is_unknown_keeps_waiting(connected: Any) -> None:
+    """A replay before the lost answer has settled leaves it as it is, neither deleted nor twice."""
+    ours = connected.with_policy(invoices={"posting": "ship_and_invoice"})
+    central = ours.settings.business_central.model_copy(update={"settle_seconds": 3600})
+    ours.settings = ours.settings.model_copy(update={"business_central": central})
+    ours.fault("business-central", method="POST", path=SHIP, drop="before", times=1)
+    ours.sync_through_faults()
+
+    replay(ours.settings, Selection(everything=True))
+
+    (waiting,) = [each for each in postings(ours) if each.state != "written"]
+    assert (waiting.state, waiting.cause) == ("waiting", "outcome_unknown")
+
+
+def test_a_refused_posting_ends_with_its_sales_order(refused: Any) -> None:
+    """Deleted or invoiced by a clerk: there is nothing left to post, and the record says so."""
+    deleted, invoiced, *_ = postings(refused)
+    refused.act("business-central", "delete_order", order=deleted.bc_number)
+    refused.act("business-central", "ship_and_invoice", order=invoiced.bc_number)
+
+    refused.sync()
+
+    left = {each.key: each for each in postings(refused)}
+    for number, ended in (
+        (deleted.bc_number, left[deleted.key]),
+        (invoiced.bc_number, left[invoiced.key]),
+    ):
+        assert ended.state == "excluded"
+        assert ended.message == (
+            f"Sales order {number} is gone from Business Central; nothing is left to post."
+        )
+
+
+def test_an_order_that_parks_is_not_posted_for_its_refused_posting(refused: Any) -> None:
+    """Whatever keeps the order itself from being posted also keeps its replay from posting it."""
+    (posting, *_) = postings(refused)
+    (order,) = refused.salesforce("Order", Id=posting.salesforce_id)
+    refused.act("business-central", "release_order", order=posting.bc_number)
+    refused.act("salesforce", "draft_order", order=order["Id"])
+    refused.sandbox.admin.delete("/business-central/faults").raise_for_status()
+
+    refused.sync()
+    replay(refused.settings, Selection(everything=True))
+
+    assert refused.business_central("salesInvoices", orderNumber=posting.bc_number) == []
+    (left,) = [each for each in postings(refused) if each.key == posting.key]
+    assert (left.state, left.cause) == ("parked", "posting_refused")
 
 
 def test_items_without_partner_become_products_once(connected: Any) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from ml_connector.domain.clock import SystemClock
+from ml_connector.domain.identifiers import Kind
+from ml_connector.exchange.replay import Selection, replay
+from ml_connector.exchange.systems import Systems
 
 
 @pytest.fixture
@@ -151,6 +154,67 @@ def test_a_line_that_is_invoiced_by_hand_is_not_posted_again(handed_over: Any) -
     handed_over.sync()
 
     assert invoice_statuses(handed_over, order) == ["Draft", "Open"]
+
+
+def parked_draft(connected: Any) -> Any:
+    """Sync two drafts for all of an order, and return the record of one; both are parked."""
+    (order,) = some_orders(connected, 1)
+    draft_by_hand(connected, order)
+    draft_by_hand(connected, order)
+    connected.sync()
+    (first, _) = invoice_records(connected)
+    assert (first.state, first.cause) == ("parked", "draft_does_not_fit")
+    return first
+
+
+def invoice_records(connected: Any) -> list[Any]:
+    """Return the ledger's records of invoices."""
+    with Systems.open(connected.settings) as systems:
+        return [record for page in systems.ledger.iterate(kind=Kind.INVOICE) for record in page]
+
+
+def test_a_parked_draft_that_is_no_order_s_any_more_is_released(handed_over: Any) -> None:
+    """The clerk corrects its reference: that one is left out, and the other draft is posted."""
+    first = parked_draft(handed_over)
+    handed_over.act(
+        "business-central",
+        "edit",
+        entity="salesInvoices",
+        record=first.bc_number,
+        fields={"externalDocumentNumber": "COUNTER-SALE-1"},
+    )
+
+    handed_over.sync()
+    handed_over.sync()
+
+    records = {record.key: record for record in invoice_records(handed_over)}
+    ended = records.pop(first.key)
+    (other,) = records.values()
+    assert (ended.state, ended.cause) == ("excluded", "not_qualifying")
+    assert ended.message == f"Draft invoice {first.bc_number} belongs to no linked order any more."
+    assert other.state == "written"
+
+
+@pytest.mark.parametrize("replayed", [False, True], ids=["sync", "replay"])
+def test_parked_drafts_are_released_when_posting_is_switched_off(
+    handed_over: Any, replayed: bool
+) -> None:
+    """Whoever looks first, a sync or a replay; switched on again, they are parked as before."""
+    first = parked_draft(handed_over)
+    off = handed_over.with_policy(invoices={"posting": "off"})
+
+    if replayed:
+        replay(off.settings, Selection(cause="draft_does_not_fit"))
+    else:
+        off.sync()
+
+    assert {(each.state, each.cause) for each in invoice_records(off)} == {
+        ("excluded", "not_qualifying")
+    }
+    (ended,) = [each for each in invoice_records(off) if each.key == first.key]
+    assert ended.message == f"Draft invoice {first.bc_number}: the policy posts no invoices."
+    handed_over.sync()
+    assert {each.cause for each in invoice_records(handed_over)} == {"draft_does_not_fit"}
 
 
 def test_drafts_that_name_no_order_of_ours_cost_an_idle_sync_nothing(handed_over: Any) -> None:

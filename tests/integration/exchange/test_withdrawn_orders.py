@@ -7,6 +7,7 @@ import pytest
 from ml_connector.changes.poll_feed import poll_entity
 from ml_connector.exchange.orders import prepare_orders, write_orders
 from ml_connector.exchange.plan import make_plan
+from ml_connector.exchange.reconciliation import reconcile
 from ml_connector.exchange.systems import Systems
 
 
@@ -124,6 +125,37 @@ def test_an_order_deleted_in_salesforce_takes_its_sales_order_along(deleting: An
 
     assert sales_orders(deleting, order) == []
     assert standing(deleting, order).state == "excluded"
+
+
+@pytest.mark.parametrize("on_cancel", ["park", "delete_untouched"])
+def test_a_deleted_order_ends_when_finance_deletes_its_sales_order(
+    connected: Any, on_cancel: str
+) -> None:
+    """Parked while the released sales order is there; over, by itself, once it is gone too."""
+    ours = connected.with_policy(orders={"on_cancel": on_cancel})
+    order = handed_over(ours)
+    ours.act("business-central", "release_order", order=order["BC_Order_Number__c"])
+    ours.act("salesforce", "cancel_order", order=order["Id"])
+    with Systems.open(ours.settings) as systems:
+        poll_entity(systems, "Order")
+    ours.sync()
+    parked = standing(ours, order)
+    ours.act("business-central", "reopen_order", order=order["BC_Order_Number__c"])
+    ours.act("business-central", "delete_order", order=order["BC_Order_Number__c"])
+
+    ours.sync()
+
+    ended = standing(ours, order)
+    assert (parked.state, parked.cause) == ("parked", "deleted_in_salesforce")
+    assert (ended.state, ended.cause) == ("excluded", "deleted")
+    assert ended.message == (
+        f"Order {order['OrderNumber']} was deleted in Salesforce, and so was sales order "
+        f"{order['BC_Order_Number__c']} in Business Central."
+    )
+    ours.sync()
+    assert standing(ours, order).version == ended.version
+    with Systems.open(ours.settings) as systems:
+        assert [each for each in reconcile(systems).findings if each.key == order["Id"]] == []
 
 
 def test_a_status_that_means_canceled_withdraws_an_activated_order(deleting: Any) -> None:

@@ -18,6 +18,7 @@ from flows.record_audit import audit_record
 from flows.record_replay import replay_records
 from flows.sync import sync
 from ml_connector.cli.audit import verification_of
+from ml_connector.cli.connect import connect_file
 from ml_connector.errors import ConfigurationError, RecordNotFound
 from ml_connector.exchange.systems import Systems
 from tests.integration.flows.left_on_server import everything, latest_artifacts
@@ -65,6 +66,27 @@ def test_replay_runs_causes_before_effects(
     orders = [record for record in document["records"] if record["kind"] == "order"]
     assert orders
     assert {record["state"] for record in orders} == {"written"}
+
+
+def test_the_main_job_and_a_replay_ship_and_invoice_by_policy(
+    prefect_server: None, connection_file: Path, running_sandbox: RunningSandbox
+) -> None:
+    """Orders that BC refused to post in the main job are posted by the replay of their cause."""
+    del prefect_server
+    with connection_file.open("a", encoding="utf-8") as file:
+        file.write('\n[policy.invoices]\nposting = "ship_and_invoice"\n')
+    connection = str(asyncio.run(connect_file(connection_file)).document["connection"])
+    rule = {"method": "POST", "path": r"Microsoft\.NAV\.ship", "status": 400, "times": None}
+    running_sandbox.admin.post("/business-central/faults", json=rule).raise_for_status()
+    report = asyncio.run(sync(connection))
+    refused = {each["bc_id"] for each in report.records if each["cause"] == "posting_refused"}
+    running_sandbox.admin.delete("/business-central/faults").raise_for_status()
+
+    document = asyncio.run(replay_records(connection, cause="posting_refused"))
+
+    assert len(refused) > 30
+    assert {record["state"] for record in document["records"]} == {"written"}
+    assert {record["bc_id"] for record in document["records"]} == refused
 
 
 def test_replay_refuses_a_selection_that_says_nothing(connection: str) -> None:
