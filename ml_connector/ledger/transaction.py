@@ -312,6 +312,13 @@ class Transaction:
         """Store how far *feed* was read; in the transaction that stores what it covers."""
         inbox.move_checkpoint(self._db, self._name, Checkpoint(feed, position, confirmed_at))
 
+    def lock_checkpoint(self, beginning: Checkpoint) -> Checkpoint:
+        """Return how far the feed of *beginning* was read; stored as such when it never was.
+
+        Effect: whoever else locks it waits for the end of this transaction.
+        """
+        return inbox.lock_checkpoint(self._db, self._name, beginning)
+
     def save_subscription(self, known: KnownSubscription) -> None:
         """Store one of our subscriptions as it was last seen in BC."""
         subscriptions.save(self._db, self._name, known)
