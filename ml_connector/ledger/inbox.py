@@ -151,6 +151,23 @@ def finish(
         )
 
 
+def finish_read(db: Connection, name: str, change_ids: Iterable[int], now: datetime) -> None:
+    """Mark exactly the changes with *change_ids* as dealt with.
+
+    One that was stored later may have a lower id: ids are given before the commit.
+    """
+    for chunk in chunks(change_ids):
+        db.execute(
+            update(changes)
+            .where(
+                changes.c.connection == name,
+                changes.c.id.in_(chunk),
+                changes.c.finished_at.is_(None),
+            )
+            .values(finished_at=now)
+        )
+
+
 def reopen(db: Connection, name: str, record_ids: Iterable[str]) -> None:
     """Make the newest change of each of *record_ids* unfinished again, for a replay."""
     for chunk in chunks(record_ids):

@@ -300,6 +300,10 @@ class Transaction:
         stream = (system, entity)
         inbox.finish(self._db, self._name, stream, record_ids, up_to_id, self._now())
 
+    def finish_read(self, change_ids: Iterable[int]) -> None:
+        """Mark exactly these changes as dealt with; others of the same records stay."""
+        inbox.finish_read(self._db, self._name, change_ids, self._now())
+
     def reopen_changes(self, record_ids: Iterable[str]) -> None:
         """Make the newest stored change of each record pending again."""
         inbox.reopen(self._db, self._name, record_ids)

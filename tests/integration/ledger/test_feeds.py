@@ -63,6 +63,18 @@ def test_what_arrives_while_a_record_is_dealt_with_stays_pending(
     assert len(ledger.pending_changes(*ACCOUNTS, limit=10)) == 1
 
 
+def test_a_change_that_was_not_read_stays_pending_whatever_its_id(
+    ledger: ConnectionLedger, make_change: MakeChange
+) -> None:
+    """Of one record, stored in one transaction or several: only what was read is finished."""
+    add(ledger, *(make_change("a", str(number)) for number in range(4)))
+    first, unread, *rest = ledger.pending_changes(*ACCOUNTS, limit=10)
+    with ledger.transaction() as tx:
+        tx.finish_read(each.id for each in (first, *rest))
+
+    assert ledger.pending_changes(*ACCOUNTS, limit=10) == [unread]
+
+
 def test_a_finished_change_can_be_replayed_until_it_is_forgotten(
     ledger: ConnectionLedger, make_change: MakeChange
 ) -> None:
