@@ -11,14 +11,14 @@ import base64
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ml_connector.changes.feed_lease import FeedLease
 from ml_connector.changes.feed_names import SALESFORCE, events_feed, state_of
 from ml_connector.changes.own_writes import OwnWrites
-from ml_connector.changes.poll_feed import LONG_AGO
+from ml_connector.changes.poll_feed import LONG_AGO, widen
 from ml_connector.errors import AuthenticationError, StaleClaim, TransientError
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.inbox import QUARANTINE
@@ -224,10 +224,17 @@ class EventFeed:
             if now - self._noted_at >= _NOTE_AGAIN:
                 self._noted_at = now
                 tx.remember(state_of(self._feed), {**self._standing, "heard_at": now.isoformat()})
-            for hole, reason in holes:
-                self._need_poll(self.entity, hole, reason)
+            self._widen(hole for hole, _ in holes)
+        for _, reason in holes:
+            self._need_poll(self.entity, None, reason)
         if changes:
             self._on_stored()
+
+    def _widen(self, holes: Iterable[datetime | None]) -> None:
+        """Have the next poll begin at the earliest hole; None is where the poll was anyway."""
+        known = [hole for hole in holes if hole is not None]
+        if known:
+            widen(self._systems, self.entity, min(known))
 
     def _changes(self, event: ChangeEvent, raw: RawEvent) -> list[NewChange]:
         """Return a change per record; delivered again, they have the same keys."""

@@ -12,7 +12,10 @@ def events_feed(entity: str) -> str:
 
 
 def poll_feed(entity: str) -> str:
-    """Return the checkpoint of the poll; its position is `SystemModstamp|Id`."""
+    """Return the checkpoint of the poll.
+
+    Its position is `SystemModstamp|Id` of the last row an unfinished poll stored, else empty.
+    """
     return f"{SALESFORCE}/{entity}/poll"
 
 

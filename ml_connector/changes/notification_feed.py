@@ -97,8 +97,7 @@ def take_notifications(systems: Systems) -> Taken:
     Effect: those lie in the inbox in the transaction that finishes the notifications, so a run that
     ends before leaves them waiting. Cost: a call per 50 named records, none without notifications.
     """
-    up_to = systems.ledger.last_change_id()
-    told = {entity: _Told(_pending(systems, entity, up_to)) for entity in NOTIFIED_SETS}
+    told = {entity: _Told(_pending(systems, entity)) for entity in NOTIFIED_SETS}
     told = {entity: each for entity, each in told.items() if each.changes}
     if not told:
         return Taken()
@@ -112,9 +111,7 @@ def take_notifications(systems: Systems) -> Taken:
         mark_changed(systems, "Product2", sorted(news.products), "items")
         if balances:
             mark_changed(systems, status.ACCOUNT_STATUS_ENTITY, [WHOLE], SYSTEM)
-        for entity, each in told.items():
-            named = dict.fromkeys(change.record_id for change in each.changes)
-            tx.finish_changes(SYSTEM, entity, list(named), up_to_id=up_to)
+        tx.finish_read(change.id for each in told.values() for change in each.changes)
     return Taken(
         notifications=sum(len(each.changes) for each in told.values()),
         orders=len(news.orders | {key for key, _ in news.versions}),
@@ -123,15 +120,15 @@ def take_notifications(systems: Systems) -> Taken:
     )
 
 
-def _pending(systems: Systems, entity: str, up_to: int) -> list[StoredChange]:
+def _pending(systems: Systems, entity: str) -> list[StoredChange]:
     found: list[StoredChange] = []
     after = 0
-    while True:
-        page = systems.ledger.pending_changes(SYSTEM, entity, limit=PAGE, after=after)
-        found += [change for change in page if change.id <= up_to]
-        if len(page) < PAGE or page[-1].id > up_to:
-            return found
+    while page := systems.ledger.pending_changes(SYSTEM, entity, limit=PAGE, after=after):
+        found += page
         after = page[-1].id
+        if len(page) < PAGE:
+            break
+    return found
 
 
 # --- one reader per set ---

@@ -1,7 +1,9 @@
 """The poll: what events missed, by SOQL and by the vendor's updated and deleted lists.
 
-It goes on from its own checkpoint, which only moves with what was stored, so a poll that dies goes
-on where it was. A hole in an event stream moves that checkpoint back to where the hole begins.
+Its checkpoint confirms what rows, deletions and late commits tell, all three; it moves when a poll
+is through. Until then it keeps the last row that was stored: a poll that dies goes on at its stamp,
+and asks for deletions and late commits from where everything is confirmed. A hole in an event
+stream moves the checkpoint back to where the hole begins.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from ml_connector.exchange.reading import SOBJECTS, fields_of
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Checkpoint, NewChange, Record
 from ml_connector.ledger.transaction import Transaction
-from ml_connector.salesforce.soql import both, instant, quote, select
+from ml_connector.salesforce.soql import instant, select
 
 log = logging.getLogger("ml_connector")
 
@@ -44,21 +46,26 @@ KINDS = {model.__name__: kind for kind, model in SOBJECTS.items()}
 def widen(systems: Systems, entity: str, since: datetime) -> None:
     """Let the next poll of *entity* begin at *since* or before.
 
-    Effect: the checkpoint moves back in the ledger; joins the caller's transaction.
+    Effect: the checkpoint moves back in the ledger, and an unfinished poll that is past *since*
+    starts again; joins the caller's transaction.
     """
-    known = systems.ledger.checkpoint(poll_feed(entity))
-    if known is not None and known.confirmed_at <= since:
-        return
-    if known is None:
-        since = min(since, _synced_until(systems, entity) or LONG_AGO)
     with systems.ledger.transaction() as tx:
-        tx.move_checkpoint(poll_feed(entity), f"{since.isoformat()}|", since)
+        known = tx.lock_checkpoint(_beginning(systems, entity))
+        if max(known.confirmed_at, _rows_until(known) or LONG_AGO) > since:
+            tx.move_checkpoint(known.feed, "", min(known.confirmed_at, since))
 
 
-def _synced_until(systems: Systems, entity: str) -> datetime | None:
-    """Return up to when the main job has read *entity*; None when it never did."""
-    checkpoint = systems.ledger.checkpoint(f"{SALESFORCE}/{entity}")
-    return checkpoint.confirmed_at if checkpoint is not None else None
+def _beginning(systems: Systems, entity: str) -> Checkpoint:
+    """Return where the first poll of *entity* begins: where the main job is, or long ago."""
+    synced = systems.ledger.checkpoint(f"{SALESFORCE}/{entity}")
+    at = synced.confirmed_at if synced is not None else LONG_AGO
+    return Checkpoint(poll_feed(entity), "", at)
+
+
+def _rows_until(checkpoint: Checkpoint) -> datetime | None:
+    """Return the stamp of the last row an unfinished poll stored; None when none is unfinished."""
+    stamp, _, record_id = checkpoint.position.partition("|")
+    return datetime.fromisoformat(stamp) if record_id else None
 
 
 def poll_entity(systems: Systems, entity: str) -> int:
@@ -67,17 +74,21 @@ def poll_entity(systems: Systems, entity: str) -> int:
     Cost: one query per 2,000 changed rows, and one call each for updated and deleted ids.
     """
     cursor = _Cursor(systems, entity)
-    since = cursor.since()
-    seen: set[str] = set()
-    found = _poll_rows(systems, entity, cursor, since, seen)
-    now = systems.clock.now()
-    deleted, covered = _poll_deleted(systems, entity, since, now)
-    updated, covered = _poll_updated(systems, entity, since, (now, covered), seen)
+    since = cursor.since
+    began = systems.clock.now()
+    # Asked before the rows: whatever is stamped up to the date covered is committed by now, so that
+    # the rows hold it, or the list of updated ids where an earlier run stored the rows around it.
+    deleted, covered = _poll_deleted(systems, entity, since, began)
+    updated, told = _list_updated(systems, entity, cursor, began)
+    found, seen = _poll_rows(systems, entity, cursor)
+    late = [key for key in map(eighteen, updated) if key not in seen]
     with systems.ledger.transaction() as tx:
-        cursor.move(tx, covered, "")
-    if found or deleted or updated:
-        log.info("poll of %s: %d changes stored", entity, found + deleted + updated)
-    return found + deleted + updated
+        mark_changed(systems, entity, late, "updated")
+        cursor.confirm(tx, min(began, covered, told))
+    count = found + deleted + len(late)
+    if count:
+        log.info("poll of %s: %d changes stored", entity, count)
+    return count
 
 
 def poll_masters(systems: Systems) -> int:
@@ -95,24 +106,28 @@ class _Cursor:
     """The checkpoint of a poll: moves forward, unless a hole moved it back meanwhile."""
 
     def __init__(self, systems: Systems, entity: str) -> None:
-        self._systems = systems
-        self._entity = entity
-        self._feed = poll_feed(entity)
-        self._known = systems.ledger.checkpoint(self._feed)
+        beginning = _beginning(systems, entity)
+        self._known = systems.ledger.checkpoint(beginning.feed) or beginning
+        confirmed = self._known.confirmed_at
+        self.since = confirmed - OVERLAP if confirmed > LONG_AGO else None
+        """From where changes may be unknown; None for the very beginning."""
+        self.rows_until = _rows_until(self._known)
+        """Stamp from which a poll that died goes on to read rows; None when none did."""
 
-    def since(self) -> datetime | None:
-        """Return where the poll begins; None for the very beginning."""
-        known = self._known
-        began = known.confirmed_at if known else _synced_until(self._systems, self._entity)
-        return began - OVERLAP if began is not None and began > LONG_AGO else None
+    def keep(self, tx: Transaction, row: dict[str, Any]) -> None:
+        """Keep the last stored row, for a poll that goes on after this one died."""
+        position = f"{_stamp(row).isoformat()}|{row['Id']}"
+        self._move(tx, position, self._known.confirmed_at)
 
-    def move(self, tx: Transaction, at: datetime, record_id: str) -> None:
-        """Confirm everything up to *at* (and *record_id* among the rows of that moment)."""
-        stored = self._systems.ledger.checkpoint(self._feed)
-        if stored != self._known or (stored is not None and at < stored.confirmed_at):
+    def confirm(self, tx: Transaction, at: datetime) -> None:
+        """Confirm that everything up to *at* is stored: the poll is through."""
+        self._move(tx, "", max(at, self._known.confirmed_at))
+
+    def _move(self, tx: Transaction, position: str, at: datetime) -> None:
+        if tx.lock_checkpoint(self._known) != self._known:
             return
-        self._known = Checkpoint(self._feed, f"{at.isoformat()}|{record_id}", at)
-        tx.move_checkpoint(self._feed, self._known.position, at)
+        self._known = Checkpoint(self._known.feed, position, at)
+        tx.move_checkpoint(self._known.feed, position, at)
 
 
 def _fields(systems: Systems, entity: str) -> tuple[str, ...]:
@@ -125,11 +140,11 @@ def _fields(systems: Systems, entity: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _poll_rows(
-    systems: Systems, entity: str, cursor: _Cursor, since: datetime | None, seen: set[str]
-) -> int:
+def _poll_rows(systems: Systems, entity: str, cursor: _Cursor) -> tuple[int, set[str]]:
+    """Store what changed rows tell; returns how many changes that were, and the ids of the rows."""
     found = 0
-    for page in _pages(systems, entity, since):
+    seen: set[str] = set()
+    for page in _pages(systems, entity, cursor):
         keys = [eighteen(row["Id"]) for row in page]
         seen.update(keys)
         kind = KINDS.get(entity)
@@ -139,26 +154,29 @@ def _poll_rows(
             for key, row in zip(keys, page, strict=True)
             for change in _change(entity, key, row, records.get(key))
         ]
-        last = page[-1]
-        stamp = parse_instant(last["SystemModstamp"])
         with systems.ledger.transaction() as tx:
             tx.add_changes(changes)
-            cursor.move(tx, stamp, str(last["Id"]))
+            cursor.keep(tx, page[-1])
         found += len(changes)
-    return found
+    return found, seen
 
 
-def _pages(systems: Systems, entity: str, since: datetime | None) -> Iterator[list[dict[str, Any]]]:
-    """Yield rows in order of stamp and id, deleted ones too; goes on when the cursor dies."""
+def _pages(systems: Systems, entity: str, cursor: _Cursor) -> Iterator[list[dict[str, Any]]]:
+    """Yield rows in order of stamp, deleted ones too; goes on when the vendor's cursor dies.
+
+    It goes on with the stamp of the last row, not behind that row: how ids are compared and how
+    they are sorted need not agree.
+    """
     fields = _fields(systems, entity)
-    where = f"SystemModstamp >= {instant(since)}" if since is not None else ""
+    since = cursor.rows_until or cursor.since
     for attempt in range(10):
+        where = f"SystemModstamp >= {instant(since)}" if since is not None else ""
         soql = select(entity, fields, where=where, order_by="SystemModstamp, Id")
         try:
             for page in systems.salesforce.query(soql, batch_size=PAGE, all_rows=True):
                 if page:
                     yield page
-                    where = _after(page[-1])
+                    since = _stamp(page[-1])
         except FeedError as error:
             if attempt == 9:
                 raise
@@ -167,11 +185,8 @@ def _pages(systems: Systems, entity: str, since: datetime | None) -> Iterator[li
             return
 
 
-def _after(row: dict[str, Any]) -> str:
-    stamp = instant(parse_instant(row["SystemModstamp"]))
-    later = f"SystemModstamp > {stamp}"
-    tie = both(f"SystemModstamp = {stamp}", f"Id > {quote(row['Id'])}")
-    return f"({later}) OR ({tie})"
+def _stamp(row: dict[str, Any]) -> datetime:
+    return parse_instant(row["SystemModstamp"])
 
 
 def _change(entity: str, key: str, row: dict[str, Any], record: Record | None) -> list[NewChange]:
@@ -190,7 +205,7 @@ def _change(entity: str, key: str, row: dict[str, Any], record: Record | None) -
             entity=entity,
             record_id=key,
             change_type="DELETE" if is_deleted else "UPDATE",
-            changed_at=parse_instant(row["SystemModstamp"]),
+            changed_at=_stamp(row),
             source="poll",
             dedupe_key=f"poll:{entity}:{key}:{row['SystemModstamp']}:{digest}",
             payload={"master_record_id": master} if master else {},
@@ -213,7 +228,7 @@ def _poll_deleted(
         )
     except FeedError as error:
         log.warning("%s: deletions cannot be listed (%s); reading all again", entity, error.code)
-        return _reread_linked(systems, entity), start
+        return _reread_linked(systems, entity), now
     changes = [
         NewChange(
             system=SALESFORCE,
@@ -233,28 +248,23 @@ def _poll_deleted(
     return len(changes), covered
 
 
-def _poll_updated(
-    systems: Systems,
-    entity: str,
-    since: datetime | None,
-    present: tuple[datetime, datetime],
-    seen: set[str],
-) -> tuple[int, datetime]:
-    """Store ids listed as changed that the query did not return: commits that came late.
+def _list_updated(
+    systems: Systems, entity: str, cursor: _Cursor, now: datetime
+) -> tuple[list[str], datetime]:
+    """Return the ids Salesforce lists as changed, and up to when it tells them all.
 
-    *present* is now, and up to when deletions are told; returns how many, and up to when all is.
+    They are asked for where rows alone do not tell of commits that came late.
     """
-    now, covered = present
-    if since is None or since < now - UPDATES_KEPT:
-        return 0, covered
+    oldest = now - UPDATES_KEPT
+    is_old = cursor.since is None or cursor.since < oldest
+    if is_old and cursor.rows_until is None:
+        return [], now
+    start = max(cursor.since or oldest, oldest)
     try:
-        ids, told = systems.salesforce.updated(entity, since, now + timedelta(minutes=1))
+        return systems.salesforce.updated(entity, start, now + timedelta(minutes=1))
     except FeedError as error:
         log.warning("%s: updated ids cannot be listed (%s)", entity, error.code)
-        return 0, since
-    late = [key for key in map(eighteen, ids) if key not in seen]
-    mark_changed(systems, entity, late, "updated")
-    return len(late), min(covered, told)
+        return [], now
 
 
 def _reread_linked(systems: Systems, entity: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 
 from ml_connector.ledger.record_store import chunks
 from ml_connector.ledger.records import Checkpoint, NewChange, StoredChange
@@ -28,6 +28,15 @@ _COLUMNS = (
 )
 _INSERT = insert_missing(changes, ("connection", "system", "entity", "dedupe_key"))
 _MOVE = insert_or_replace(checkpoints)
+_BEGIN = insert_missing(checkpoints)
+_LOCKED = (
+    select(checkpoints.c.feed, checkpoints.c.position, checkpoints.c.confirmed_at)
+    .where(
+        checkpoints.c.connection == bindparam("connection"),
+        checkpoints.c.feed == bindparam("feed"),
+    )
+    .with_for_update()
+)
 
 
 def add(db: Connection, name: str, new: Sequence[NewChange], now: datetime) -> None:
@@ -142,6 +151,23 @@ def finish(
         )
 
 
+def finish_read(db: Connection, name: str, change_ids: Iterable[int], now: datetime) -> None:
+    """Mark exactly the changes with *change_ids* as dealt with.
+
+    One that was stored later may have a lower id: ids are given before the commit.
+    """
+    for chunk in chunks(change_ids):
+        db.execute(
+            update(changes)
+            .where(
+                changes.c.connection == name,
+                changes.c.id.in_(chunk),
+                changes.c.finished_at.is_(None),
+            )
+            .values(finished_at=now)
+        )
+
+
 def reopen(db: Connection, name: str, record_ids: Iterable[str]) -> None:
     """Make the newest change of each of *record_ids* unfinished again, for a replay."""
     for chunk in chunks(record_ids):
@@ -187,15 +213,27 @@ def erase_payloads(db: Connection, name: str, record_id: str) -> None:
 
 def move_checkpoint(db: Connection, name: str, checkpoint: Checkpoint) -> None:
     """Store how far a feed was read."""
-    db.execute(
-        _MOVE,
-        {
-            "connection": name,
-            "feed": checkpoint.feed,
-            "position": checkpoint.position,
-            "confirmed_at": checkpoint.confirmed_at,
-        },
-    )
+    db.execute(_MOVE, _checkpoint_row(name, checkpoint))
+
+
+def lock_checkpoint(db: Connection, name: str, beginning: Checkpoint) -> Checkpoint:
+    """Return how far a feed was read, *beginning* when it never was; nobody else moves it now."""
+    row = _checkpoint_row(name, beginning)
+    where = {"connection": name, "feed": beginning.feed}
+    found = db.execute(_LOCKED, where).one_or_none()
+    if found is None:
+        db.execute(_BEGIN, row)
+        found = db.execute(_LOCKED, where).one()
+    return Checkpoint(*found)
+
+
+def _checkpoint_row(name: str, checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "connection": name,
+        "feed": checkpoint.feed,
+        "position": checkpoint.position,
+        "confirmed_at": checkpoint.confirmed_at,
+    }
 
 
 def read_checkpoints(db: Connection, name: str, feed: str | None = None) -> list[Checkpoint]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, literal, or_, select
 
@@ -12,6 +12,8 @@ from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.ledger.records import Record
 from ml_connector.ledger.tables import records
 from ml_connector.ledger.upserts import insert_or_replace
+
+Key = TypeVar("Key", int, str)
 
 CHUNK = 500
 """Values in one IN list; far below what either database takes."""
@@ -30,7 +32,7 @@ _UPSERT = insert_or_replace(records, only_when="records.version = excluded.versi
 """Stores a row when the stored version is the one before it."""
 
 
-def chunks(values: Iterable[str], size: int = CHUNK) -> Iterator[list[str]]:
+def chunks(values: Iterable[Key], size: int = CHUNK) -> Iterator[list[Key]]:
     """Yield the distinct values in sorted lists of at most *size*."""
     rest = iter(sorted(set(values)))
     while chunk := list(islice(rest, size)):

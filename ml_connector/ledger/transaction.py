@@ -313,6 +313,10 @@ class Transaction:
         stream = (system, entity)
         inbox.finish(self._db, self._name, stream, record_ids, up_to_id, self._now())
 
+    def finish_read(self, change_ids: Iterable[int]) -> None:
+        """Mark exactly these changes as dealt with; others of the same records stay."""
+        inbox.finish_read(self._db, self._name, change_ids, self._now())
+
     def reopen_changes(self, record_ids: Iterable[str]) -> None:
         """Make the newest stored change of each record pending again."""
         inbox.reopen(self._db, self._name, record_ids)
@@ -324,6 +328,13 @@ class Transaction:
     def move_checkpoint(self, feed: str, position: str, confirmed_at: datetime) -> None:
         """Store how far *feed* was read; in the transaction that stores what it covers."""
         inbox.move_checkpoint(self._db, self._name, Checkpoint(feed, position, confirmed_at))
+
+    def lock_checkpoint(self, beginning: Checkpoint) -> Checkpoint:
+        """Return how far the feed of *beginning* was read; stored as such when it never was.
+
+        Effect: whoever else locks it waits for the end of this transaction.
+        """
+        return inbox.lock_checkpoint(self._db, self._name, beginning)
 
     def save_subscription(self, known: KnownSubscription) -> None:
         """Store one of our subscriptions as it was last seen in BC."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -231,6 +232,28 @@ def test_an_overflow_has_the_object_read_again(connected: Connected) -> None:
         connected.act("salesforce", "pubsub_silence", on=False, topic="/data/AccountChangeEvent")
         connected.act("salesforce", "pubsub_emit", entity="Account", kind="GAP_OVERFLOW")
         wait_for(lambda: polled(here, account["Id"]) == before + 1)
+
+
+def test_a_hole_is_stored_before_its_poll_is_wanted(
+    connected: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever polls because of a hole finds the checkpoint moved back, in any other thread."""
+    with ThreadPoolExecutor(1) as elsewhere, listening_to(connected) as here:
+        quiet(here)
+        before = here.systems.ledger.checkpoint("salesforce/Account/poll")
+        seen: list[Any] = []
+
+        def want(entity: str, reason: str) -> None:
+            if reason == "GAP_OVERFLOW":
+                read = here.systems.ledger.checkpoint
+                seen.append(elsewhere.submit(read, f"salesforce/{entity}/poll").result())
+
+        monkeypatch.setattr(here.listener, "_want", want)
+        connected.act("salesforce", "pubsub_emit", entity="Account", kind="GAP_OVERFLOW")
+        wait_for(lambda: seen)
+
+        assert before is not None
+        assert seen[0].confirmed_at < before.confirmed_at
 
 
 def test_a_position_refused_in_the_middle_is_polled_for_at_once(connected: Connected) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from ml_connector.ledger.ledger import ConnectionLedger, Document, NewChange
+from ml_connector.ledger.ledger import ConnectionLedger, Document, Ledger, NewChange
+from ml_connector.ledger.records import Checkpoint
 
 MakeChange = Callable[..., NewChange]
 ACCOUNTS = ("salesforce", "Account")
@@ -59,6 +61,18 @@ def test_what_arrives_while_a_record_is_dealt_with_stays_pending(
         tx.finish_changes(*ACCOUNTS, ["a"], up_to_id=seen)
 
     assert len(ledger.pending_changes(*ACCOUNTS, limit=10)) == 1
+
+
+def test_a_change_that_was_not_read_stays_pending_whatever_its_id(
+    ledger: ConnectionLedger, make_change: MakeChange
+) -> None:
+    """Of one record, stored in one transaction or several: only what was read is finished."""
+    add(ledger, *(make_change("a", str(number)) for number in range(4)))
+    first, unread, *rest = ledger.pending_changes(*ACCOUNTS, limit=10)
+    with ledger.transaction() as tx:
+        tx.finish_read(each.id for each in (first, *rest))
+
+    assert ledger.pending_changes(*ACCOUNTS, limit=10) == [unread]
 
 
 def test_a_finished_change_can_be_replayed_until_it_is_forgotten(
@@ -171,3 +185,37 @@ def test_runs_and_facts_are_remembered(ledger: ConnectionLedger, now: datetime) 
     assert (first.exit_code, first.counts) == (1, {"written": 3, "parked": 1})
     assert (ledger.recall("organization_id"), ledger.recall("none")) == ("00DX", None)
     assert ledger.run("none") is None
+
+
+def test_a_locked_checkpoint_is_moved_by_one_at_a_time(
+    store: Ledger, ledger: ConnectionLedger, now: datetime
+) -> None:
+    """Whoever locks it second sees what the first stored, also when there was none before."""
+    feed = "salesforce/Order/poll"
+    beginning = Checkpoint(feed, "", now)
+    seen: list[Checkpoint] = []
+    waiting = threading.Event()
+
+    def widen(hours: int) -> None:
+        waiting.set()
+        with store.connection("acme").transaction() as tx:
+            seen.append(tx.lock_checkpoint(beginning))
+            tx.move_checkpoint(feed, "", now - timedelta(hours=hours))
+
+    for hours in (1, 2):
+        waiting.clear()
+        with ledger.transaction() as tx:
+            known = tx.lock_checkpoint(beginning)
+            other = threading.Thread(target=widen, args=(hours,))
+            other.start()
+            assert waiting.wait(10)
+            other.join(0.3)
+            assert other.is_alive()
+            tx.move_checkpoint(feed, f"row {hours}", known.confirmed_at)
+        other.join(10)
+
+    assert [(each.position, each.confirmed_at) for each in seen] == [
+        ("row 1", now),
+        ("row 2", now - timedelta(hours=1)),
+    ]
+    assert ledger.checkpoint(feed) == Checkpoint(feed, "", now - timedelta(hours=2))

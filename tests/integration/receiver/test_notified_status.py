@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from ml_connector.changes.notification_feed import Taken, take_notifications
 from ml_connector.domain.identifiers import Kind
 from ml_connector.exchange import status
+from ml_connector.exchange.notified import WHOLE
 from ml_connector.exchange.show import show
 from ml_connector.exchange.sync import run_sync
 from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.records import NewChange, StoredChange
 from tests.integration.receiver.conftest import World
 
 
@@ -102,6 +105,38 @@ def test_our_own_orders_are_no_news(world: World) -> None:
 
     assert taken.notifications > 10
     assert (taken.orders, taken.products) == (0, 0)
+
+
+def test_a_notification_that_was_not_read_is_not_finished(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was stored while the others were read waits, though its id is lower than theirs."""
+    changes = [
+        NewChange(
+            system="business_central",
+            entity="salesOrders",
+            record_id=WHOLE,
+            change_type="updated",
+            changed_at=datetime.now(UTC),
+            source="notification",
+            dedupe_key=str(number),
+        )
+        for number in (1, 2)
+    ]
+    with at_work(world) as systems:
+        with systems.ledger.transaction() as tx:
+            tx.add_changes(changes)
+        read = systems.ledger.pending_changes
+        late, _ = read("business_central", "salesOrders", limit=10)
+
+        def earlier(*stream: str, **window: int) -> list[StoredChange]:
+            return [each for each in read(*stream, **window) if each.id != late.id]
+
+        monkeypatch.setattr(systems.ledger, "pending_changes", earlier)
+        taken = take_notifications(systems)
+
+        assert taken.notifications == 1
+        assert read("business_central", "salesOrders", limit=10) == [late]
 
 
 def test_a_deleted_order_shows_as_canceled(told: World) -> None:
