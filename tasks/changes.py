@@ -221,7 +221,13 @@ async def _taken(systems: Systems, seconds: float) -> FeedLease | None:
     deadline = time.monotonic() + seconds
     pause = PoolPause()
     while True:
-        lease = await asyncio.to_thread(FeedLease.take, systems)
+        lease = None
+        try:
+            lease = await asyncio.to_thread(FeedLease.take, systems)
+        except TransientError as fault:
+            if time.monotonic() >= deadline:
+                raise
+            log.warning("who listens could not be looked up, trying again: %s", fault)
         if lease is not None or time.monotonic() >= deadline or await pause.is_on():
             return lease
         await asyncio.sleep(TRY_SECONDS)

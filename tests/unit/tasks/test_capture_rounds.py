@@ -156,3 +156,16 @@ async def test_a_fault_between_the_phases_is_a_fault_of_the_round(
     (result,) = await change_capture._handed_over("acme", WORK)
 
     assert result.faults == [AWAY]
+
+
+async def test_a_standby_outlasts_a_ledger_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks again for as long as it would stand by, then says what kept it."""
+    lease = object()
+    take = Answers(AWAY, None, AWAY, lease)
+    monkeypatch.setattr(changes, "FeedLease", SimpleNamespace(take=take))
+    monkeypatch.setattr(changes, "TRY_SECONDS", 0.01)
+
+    assert await changes._taken(SYSTEMS, 10) is lease
+    take.left = [AWAY]
+    with pytest.raises(TransientError):
+        await changes._taken(SYSTEMS, 0.05)
