@@ -20,6 +20,7 @@ from ml_connector.changes.feed_names import SALESFORCE, events_feed, state_of
 from ml_connector.changes.own_writes import OwnWrites
 from ml_connector.changes.poll_feed import LONG_AGO
 from ml_connector.errors import AuthenticationError, StaleClaim, TransientError
+from ml_connector.exchange.feed_report import note_try
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.inbox import QUARANTINE
 from ml_connector.ledger.records import NewChange
@@ -153,8 +154,7 @@ class EventFeed:
         return True
 
     def _listen(self) -> None:
-        checkpoint = self._systems.ledger.checkpoint(self._feed)
-        position = bytes.fromhex(checkpoint.position) if checkpoint is not None else b""
+        position = self._stored_position()
         after = position or None
         self._is_heard = False
         if after is None:
@@ -188,6 +188,14 @@ class EventFeed:
         finally:
             self._subscription = None
             subscription.cancel()
+
+    def _stored_position(self) -> bytes:
+        """Return where to go on from, b"" for nowhere; a feed that was never up notes its try."""
+        checkpoint = self._systems.ledger.checkpoint(self._feed)
+        if checkpoint is None:
+            note_try(self._systems, self._feed)
+            return b""
+        return bytes.fromhex(checkpoint.position)
 
     def _heard(self) -> None:
         """The server spoke: the stream lives, and what lies before it can be read to its end."""

@@ -415,22 +415,40 @@ def test_a_position_refused_while_the_ledger_is_busy_is_given_up_later(
 def test_a_topic_refused_while_the_ledger_is_busy_is_shown_as_stopped(
     impatient: Connected, service: OtherService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The feed is over, and tells why as soon as the ledger takes it; nor does its start end it."""
+    """The feed is over, and tells why as soon as the ledger takes it."""
+    may_refuse = threading.Event()
 
     def refusing(stream: Stream) -> Iterable[Any]:
+        may_refuse.wait(30)
         stream.refuse(grpc.StatusCode.NOT_FOUND, "topic.not.found")
 
     service.speeches.append(refusing)
+    with listening(impatient) as (systems, listener):
+        wait_for(lambda: service.subscriptions[TOPIC])
+        with busy_ledger(impatient):
+            may_refuse.set()
+            tried_in_vain(caplog)
+        wait_for(lambda: feed_row(systems)["state"] == "stopped")
+
+        assert not listener.is_over
+        assert len(service.subscriptions[TOPIC]) == 1
+
+
+def test_a_listener_that_starts_while_the_ledger_is_busy_listens_later(
+    impatient: Connected, service: OtherService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither what it deletes first nor its first notes end it."""
+    service.speeches.append(responding(pb2.FetchResponse(latest_replay_id=b"1")))
     with Systems.open(impatient.settings) as systems:
         lease = FeedLease.take(systems)
         assert lease is not None
+        listener = Listener(systems, lease, entities=["Account"])
         with lease:
             with busy_ledger(impatient):
-                listener = Listener(systems, lease, entities=["Account"]).__enter__()
+                listener.__enter__()
                 tried_in_vain(caplog)
-            wait_for(lambda: (systems.ledger.recall(f"feed {FEED}") or {}).get("state"))
+            wait_for(lambda: position(systems) == b"1".hex())
 
-            assert systems.ledger.recall(f"feed {FEED}")["state"] == "stopped"
             assert not listener.is_over
             listener.stop()
 
