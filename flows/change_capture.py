@@ -9,7 +9,9 @@ from pydantic import Field
 
 from flows.change_hand_over import hand_over_changes
 from flows.connection_name import ConnectionName
-from tasks.batches import Scope
+from ml_connector.changes.hand_over import Due
+from ml_connector.errors import TransientError
+from tasks.batches import PhaseResult, Scope
 from tasks.changes import capturing
 from tasks.open_systems import open_systems
 
@@ -32,6 +34,14 @@ async def capture_changes(connection: ConnectionName, minutes: Minutes = 55) -> 
     async with open_systems(connection) as systems, capturing(Scope(systems), minutes) as capture:
         rounds = 0
         async for work in capture.rounds():
-            capture.dealt_with(await hand_over_changes(connection, work))
+            capture.dealt_with(await _handed_over(connection, work))
             rounds += 1
         return rounds
+
+
+async def _handed_over(connection: str, work: Due) -> list[PhaseResult]:
+    """Hand *work* over; what stayed away between the phases is a fault of the round, no end."""
+    try:
+        return await hand_over_changes(connection, work)
+    except TransientError as fault:
+        return [PhaseResult(faults=[fault])]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from prefect import task
 from prefect.deployments import arun_deployment
@@ -20,6 +20,7 @@ from ml_connector.changes.feed_lease import TRY_SECONDS, FeedLease
 from ml_connector.changes.hand_over import Due
 from ml_connector.changes.listener import Listener
 from ml_connector.changes.poll_feed import poll_entity, poll_masters
+from ml_connector.errors import TransientError
 from ml_connector.exchange.feed_report import feeds
 from ml_connector.exchange.order_lines import poll_order_lines
 from ml_connector.exchange.systems import Systems
@@ -30,6 +31,8 @@ from tasks.pool_pause import PoolPause
 from tasks.retry_policy import EFFECT
 
 log = logging.getLogger("ml_connector")
+
+Value = TypeVar("Value")
 
 Extent: TypeAlias = Literal["everything", "changed"]
 """Whether a flow polls for everything that may have changed, or takes what the feeds stored."""
@@ -131,7 +134,8 @@ class Capture:
     async def rounds(self) -> AsyncIterator[Due]:
         """Yield what is due, a debounce after it arrived; ends with the run's time or the lease.
 
-        Raises: ConnectorError that ended the feeds for good.
+        A service or ledger that is away for a while ends nothing: the inbox keeps the work, and
+        the next look comes later. Raises: ConnectorError that ended the feeds for good.
         """
         listener = self._listener
         if listener is None:
@@ -146,11 +150,11 @@ class Capture:
             if await asyncio.to_thread(listener.wait, _WAIT_SECONDS):
                 await asyncio.sleep(debounce)
             if time.monotonic() >= self._not_before:
-                work = await asyncio.to_thread(hand_over.due, self._scope.systems)
-                if work.anything:
+                work = await self._tried(asyncio.to_thread(hand_over.due, self._scope.systems))
+                if work is not None and work.anything:
                     yield work
-                    await asyncio.to_thread(self._parked.look)
-            await self._watch.look()
+                    await self._tried(asyncio.to_thread(self._parked.look))
+            await self._tried(self._watch.look())
             await self._start_successor()
         listener.raise_failure()
 
@@ -159,10 +163,22 @@ class Capture:
         if not any(result.faults for result in results):
             self._failures = 0
             return
+        log.warning("not everything could be done; trying again in %d s", self._rest())
+
+    async def _tried(self, look: Awaitable[Value]) -> Value | None:
+        """Return what *look* gives; None, and a later next round, when somebody stayed away."""
+        try:
+            return await look
+        except TransientError as fault:
+            log.warning("%s Looking for work again in %d s", fault, self._rest())
+            return None
+
+    def _rest(self) -> int:
+        """Put the next round off, twice as long each time; returns for how many seconds."""
         self._failures = min(self._failures + 1, 10)
         pause = min(_LONGEST_PAUSE, 2.0**self._failures)
         self._not_before = time.monotonic() + pause
-        log.warning("not everything could be done; trying again in %d s", int(pause))
+        return int(pause)
 
     async def _start_successor(self) -> None:
         """Start the next run of this deployment shortly before the end of this one."""
@@ -205,7 +221,13 @@ async def _taken(systems: Systems, seconds: float) -> FeedLease | None:
     deadline = time.monotonic() + seconds
     pause = PoolPause()
     while True:
-        lease = await asyncio.to_thread(FeedLease.take, systems)
+        lease = None
+        try:
+            lease = await asyncio.to_thread(FeedLease.take, systems)
+        except TransientError as fault:
+            if time.monotonic() >= deadline:
+                raise
+            log.warning("who listens could not be looked up, trying again: %s", fault)
         if lease is not None or time.monotonic() >= deadline or await pause.is_on():
             return lease
         await asyncio.sleep(TRY_SECONDS)

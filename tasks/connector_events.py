@@ -77,9 +77,9 @@ class ParkedWatch:
         parked = counts[State.PARKED]
         if parked == self._told:
             return
-        self._told = parked
         if parked:
             self._tell(parked, counts[State.WAITING])
+        self._told = parked
 
     def _tell(self, parked: int, waiting: int) -> None:
         causes = Counter(

@@ -20,6 +20,7 @@ from ml_connector.changes.feed_names import SALESFORCE, events_feed, state_of
 from ml_connector.changes.own_writes import OwnWrites
 from ml_connector.changes.poll_feed import LONG_AGO, widen
 from ml_connector.errors import AuthenticationError, StaleClaim, TransientError
+from ml_connector.exchange.feed_report import note_try
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.inbox import QUARANTINE
 from ml_connector.ledger.records import NewChange
@@ -110,9 +111,7 @@ class EventFeed:
         try:
             while not self._stopping.is_set():
                 try:
-                    self._listen()
-                except StreamFault as fault:
-                    if not self._recover(fault):
+                    if not self._attempt():
                         return
                 except TransientError as error:
                     self._note(FeedState.RECONNECTING, error.code, str(error))
@@ -120,7 +119,7 @@ class EventFeed:
         except StaleClaim:
             log.warning("%s: another process runs this feed now", self._feed)
         except AuthenticationError as error:
-            self._note(FeedState.STOPPED, error.code, f"{error} {error.remedy}")
+            self._stop_for_good(error.code, f"{error} {error.remedy}")
         except Exception as error:  # the outermost loop: whoever waits raises it
             log.exception("%s: an unexpected error ended the feed", self._feed)
             self.failure = error
@@ -146,9 +145,16 @@ class EventFeed:
 
     # receiving
 
+    def _attempt(self) -> bool:
+        """Listen until the stream ends, and recover; returns False when the feed is over."""
+        try:
+            self._listen()
+        except StreamFault as fault:
+            return self._recover(fault)
+        return True
+
     def _listen(self) -> None:
-        checkpoint = self._systems.ledger.checkpoint(self._feed)
-        position = bytes.fromhex(checkpoint.position) if checkpoint is not None else b""
+        position = self._stored_position()
         after = position or None
         self._is_heard = False
         if after is None:
@@ -182,6 +188,14 @@ class EventFeed:
         finally:
             self._subscription = None
             subscription.cancel()
+
+    def _stored_position(self) -> bytes:
+        """Return where to go on from, b"" for nowhere; a feed that was never up notes its try."""
+        checkpoint = self._systems.ledger.checkpoint(self._feed)
+        if checkpoint is None:
+            note_try(self._systems, self._feed)
+            return b""
+        return bytes.fromhex(checkpoint.position)
 
     def _heard(self) -> None:
         """The server spoke: the stream lives, and what lies before it can be read to its end."""
@@ -281,8 +295,8 @@ class EventFeed:
             fault.reaction is Reaction.NEW_SESSION and self._refused_sessions > MOST_SESSIONS
         )
         if fault.reaction is Reaction.STOP or exhausted:
-            self._note(FeedState.STOPPED, fault.code, said)
             self._need_poll(self.entity, None, fault.code)
+            self._stop_for_good(fault.code, said)
             return False
         if fault.reaction is Reaction.POLL:
             self._forget_position(fault)
@@ -312,22 +326,37 @@ class EventFeed:
         self._failures += 1
         self._stopping.wait(longest * random.uniform(0.5, 1.0))  # jitter
 
+    def _stop_for_good(self, code: str, message: str) -> None:
+        """Note why the feed is over; nobody would note it later, so wait for the ledger."""
+        self._note(FeedState.STOPPED, code, message)
+        while self._noted_at == LONG_AGO and not self._stopping.is_set():
+            self._pause()
+            self._keep_standing()
+
     def _note(self, state: FeedState, code: str = "", message: str = "") -> None:
-        """Log a change of state and keep it for `status`."""
+        """Log a change of state and keep it for `status`; a ledger that is away gets it later."""
         if state is FeedState.LIVE:
             log.info("%s: live", self._feed)
         else:
             log.warning("%s: %s (%s) %s", self._feed, state, code, message)
         self.state = state
-        self._noted_at = self._systems.clock.now()
         self._standing = {
             "state": str(state),
             "code": code,
             "message": message,
-            "since": self._noted_at.isoformat(),
+            "since": self._systems.clock.now().isoformat(),
         }
-        with self._systems.ledger.transaction() as tx:
-            tx.remember(state_of(self._feed), self._standing)
+        self._keep_standing()
+
+    def _keep_standing(self) -> None:
+        self._noted_at = LONG_AGO
+        try:
+            with self._systems.ledger.transaction() as tx:
+                tx.remember(state_of(self._feed), self._standing)
+        except TransientError as fault:
+            log.warning("%s: where it stands could not be stored yet: %s", self._feed, fault)
+        else:
+            self._noted_at = self._systems.clock.now()
 
 
 def _hole(event: ChangeEvent) -> datetime:

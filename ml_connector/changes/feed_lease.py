@@ -6,7 +6,7 @@ import logging
 import threading
 from types import TracebackType
 
-from ml_connector.errors import ConnectorError, StaleClaim
+from ml_connector.errors import ConnectorError, StaleClaim, TransientError
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.owner import this_process_owner
 from ml_connector.ledger.transaction import Transaction
@@ -54,13 +54,19 @@ class FeedLease:
             raise
 
     def release(self) -> None:
-        """Give the lease back, so that a standby need not wait for its end."""
+        """Give the lease back, so that a standby need not wait for its end.
+
+        While the ledger is away it stays, and ends by itself.
+        """
         self._ended.set()
         self._thread.join()
         if self._lost.is_set():
             return
-        with self._systems.ledger.transaction() as tx:
-            tx.release_lease(NAME, self._owner)
+        try:
+            with self._systems.ledger.transaction() as tx:
+                tx.release_lease(NAME, self._owner)
+        except TransientError as error:
+            log.warning("the lease of the change feeds ends by itself: %s", error)
 
     def __enter__(self) -> FeedLease:
         return self

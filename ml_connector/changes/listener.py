@@ -12,7 +12,7 @@ from types import TracebackType
 from ml_connector.changes.event_feed import SILENCE_SECONDS, EventFeed, FeedState
 from ml_connector.changes.feed_lease import FeedLease
 from ml_connector.changes.poll_feed import poll_entity, widen
-from ml_connector.errors import AuthenticationError, ConnectorError, StaleClaim
+from ml_connector.errors import AuthenticationError, ConnectorError, StaleClaim, TransientError
 from ml_connector.exchange.audit_report import apply_retention
 from ml_connector.exchange.systems import Systems
 from ml_connector.salesforce.change_event import EventDecoder
@@ -64,7 +64,10 @@ class Listener:
 
     def __enter__(self) -> Listener:
         """Start; every object is polled once, since nobody listened before."""
-        apply_retention(self._systems)
+        try:
+            apply_retention(self._systems)
+        except TransientError as fault:
+            log.warning("old changes are deleted another time: %s", fault)
         for feed in self.feeds:
             self._want(feed.entity, "the listener starts")
         for thread in self._threads:

@@ -33,7 +33,7 @@ from ml_connector.errors import (
     StaleClaim,
     TransientError,
 )
-from ml_connector.exchange.feed_report import instant_text
+from ml_connector.exchange.feed_report import instant_text, note_try
 from ml_connector.exchange.notified import FEED, GAP, NOTIFIED_SETS, whole_set
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import KnownSubscription
@@ -117,7 +117,9 @@ class Report:
 
 
 def plan_subscriptions(systems: Systems) -> Plan:
-    """Compare what BC has with what we want; writes nothing.
+    """Compare what BC has with what we want; writes nothing in BC.
+
+    Effect: the ledger remembers when notifications were first wanted.
 
     Raises: ConfigurationError (`no_client_state`) when the connection has no secret to subscribe
     with.
@@ -132,6 +134,8 @@ def plan_subscriptions(systems: Systems) -> Plan:
         )
     offered = supported_sets(systems.business_central) if url else frozenset()
     wanted = tuple(each for each in NOTIFIED_SETS if each in offered)
+    if wanted:
+        note_try(systems, FEED)
     existing = list_subscriptions(systems.business_central)
     return decide(
         existing,

@@ -44,8 +44,9 @@ def say_status(console: Console, document: dict[str, Any]) -> None:
     if document["records"]:
         console.print(records_table(document["records"]))
     for feed in document["feeds"]:
+        told = "newest change" if feed["last_confirmed_at"] else "never up since it was tried"
         console.print(
-            f"feed {feed['name']}: {feed['state']}, newest change {feed['lag_seconds']} s ago",
+            f"feed {feed['name']}: {feed['state']}, {told} {feed['lag_seconds']} s ago",
             highlight=False,
             markup=False,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,9 @@ EVENTS = "/events"
 NOTIFICATIONS = "notifications"
 _NOTIFICATIONS_SILENT = timedelta(hours=2)
 _STREAM_OWNER = "capture-changes"
+_NEVER_CONFIRMED = (
+    "The subscriptions were never all confirmed; see what `renew-subscriptions` says of them."
+)
 
 
 def instant_text(at: datetime | None) -> str | None:
@@ -23,29 +27,63 @@ def instant_text(at: datetime | None) -> str | None:
 def feeds(systems: Systems) -> list[dict[str, Any]]:
     """Return each feed with its lag: now minus the moment up to which everything is known.
 
+    A feed that never came up lags since it was first tried, and has nothing confirmed; a stream
+    that nobody ever tried is left out.
+
     `state` is `polled`, or of a stream: live, connecting, reconnecting, paused, stopped, silent
     (no sign of life for longer than the policy allows) or not_listening (nobody runs it).
     """
     now = systems.clock.now()
     listened = systems.ledger.lease_held_until(_STREAM_OWNER) is not None
+    confirmed = {
+        checkpoint.feed: _confirmed_at(systems, checkpoint)
+        for checkpoint in systems.ledger.checkpoints()
+        if not _is_left(systems, checkpoint.feed)
+    }
+    tried = _never_up(systems, confirmed)
     rows = []
-    for checkpoint in systems.ledger.checkpoints():
-        if _is_left(systems, checkpoint.feed):
-            continue
-        confirmed = _confirmed_at(systems, checkpoint)
-        lag = max(timedelta(), now - confirmed)
+    for feed, since in sorted((tried | confirmed).items()):
+        lag = max(timedelta(), now - since)
         row: dict[str, Any] = {
-            "name": checkpoint.feed,
+            "name": feed,
             "lag_seconds": int(lag.total_seconds()),
-            "last_confirmed_at": instant_text(confirmed),
+            "last_confirmed_at": instant_text(confirmed.get(feed)),
             "state": "polled",
         }
-        if checkpoint.feed.endswith(EVENTS):
-            row |= _stream_state(systems, checkpoint.feed, lag, listened=listened)
-        elif checkpoint.feed == NOTIFICATIONS:
-            row["state"] = "silent" if lag > _NOTIFICATIONS_SILENT else "live"
+        if feed.endswith(EVENTS):
+            row |= _stream_state(systems, feed, lag, listened=listened)
+        elif feed == NOTIFICATIONS:
+            row |= _notifications_state(lag, is_up=feed in confirmed)
         rows.append(row)
     return rows
+
+
+def note_try(systems: Systems, feed: str) -> None:
+    """Remember that *feed* is tried from now on; does nothing when it was tried before."""
+    if systems.ledger.recall(_try_of(feed)) is None:
+        with systems.ledger.transaction() as tx:
+            tx.remember(_try_of(feed), systems.clock.now().isoformat())
+
+
+def _try_of(feed: str) -> str:
+    return f"first try of {feed}"
+
+
+def _never_up(systems: Systems, confirmed: Container[str]) -> dict[str, datetime]:
+    """Return the feeds that were tried, or are configured, and have no checkpoint; since when."""
+    found: dict[str, datetime] = {}
+    wanted = [f"salesforce/{entity}{EVENTS}" for entity in systems.policy.feeds.entities]
+    if systems.settings.business_central.notification_url:
+        wanted.append(NOTIFICATIONS)
+    for feed in wanted:
+        if feed in confirmed:
+            continue
+        began = systems.ledger.recall(_try_of(feed))
+        if began is not None:
+            found[feed] = datetime.fromisoformat(str(began))
+        elif feed == NOTIFICATIONS:
+            found[feed] = systems.clock.now()
+    return found
 
 
 def _is_left(systems: Systems, feed: str) -> bool:
@@ -59,6 +97,13 @@ def _confirmed_at(systems: Systems, checkpoint: Checkpoint) -> datetime:
     text = systems.ledger.recall(confirmation_of(checkpoint.feed))
     complete = datetime.fromisoformat(text) if isinstance(text, str) else checkpoint.confirmed_at
     return max(complete, checkpoint.confirmed_at)
+
+
+def _notifications_state(lag: timedelta, *, is_up: bool) -> dict[str, Any]:
+    state = "silent" if lag > _NOTIFICATIONS_SILENT else "live"
+    if is_up:
+        return {"state": state}
+    return {"state": "connecting" if state == "live" else state, "message": _NEVER_CONFIRMED}
 
 
 def _stream_state(systems: Systems, feed: str, lag: timedelta, *, listened: bool) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from ml_connector.changes.feed_alarm import is_alarming
 from ml_connector.domain.clock import SystemClock
 from ml_connector.domain.identifiers import Kind
 from ml_connector.exchange.replay import Selection, replay
+from ml_connector.exchange.report import connection_status
 from ml_connector.exchange.systems import Systems
 
 
@@ -405,3 +407,12 @@ def test_balances_show_where_there_is_no_flat_set_of_them(handed_over: Any) -> N
     (invoice,) = handed_over.business_central("salesInvoices")
     (account,) = handed_over.salesforce("Account", Id=order["AccountId"])
     assert money(account["BC_Balance__c"]) == money(invoice["totalAmountIncludingTax"])
+
+
+def test_feeds_that_nobody_uses_are_neither_shown_nor_told(handed_over: Any) -> None:
+    """Who only syncs hears nothing of streams and notifications."""
+    with Systems.open(handed_over.settings) as systems:
+        rows = connection_status(systems)["feeds"]
+
+        assert {row["state"] for row in rows} == {"polled"}
+        assert not any(is_alarming(systems, row) for row in rows)

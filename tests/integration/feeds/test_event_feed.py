@@ -5,16 +5,20 @@ from __future__ import annotations
 import base64
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from ml_connector.changes import event_feed
 from ml_connector.changes.event_feed import FeedState
+from ml_connector.changes.feed_alarm import turned
 from ml_connector.changes.feed_lease import FeedLease
 from ml_connector.changes.listener import Listener
+from ml_connector.exchange.feed_report import feeds
 from ml_connector.exchange.systems import Systems
 from tests.integration.exchange.conftest import Connected
+from tests.integration.feeds.both_feeds import ClockAhead
 from tests.integration.feeds.conftest import Listening, listening_to, wait_for
 
 
@@ -144,10 +148,48 @@ def test_a_topic_that_is_refused_for_good_is_not_asked_again(connected: Connecte
         assert lease is not None
         with lease, Listener(systems, lease) as listener:
             wait_for(lambda: listener.states()["Opportunity"] is FeedState.STOPPED)
-            state = systems.ledger.recall("feed salesforce/Opportunity/events")
+            state = wait_for(lambda: systems.ledger.recall("feed salesforce/Opportunity/events"))
 
             assert state["code"] == "topic.not.found"
             assert listener.states()["Account"] is not FeedState.STOPPED
+            row = feed_row(systems, "Opportunity")
+            assert (row["state"], row["last_confirmed_at"]) == ("stopped", None)
+            assert row["message"]
+            assert row["name"] in [each["name"] for each in turned(systems, feeds(systems)).silent]
+
+
+def feed_row(systems: Systems, entity: str) -> dict[str, Any]:
+    """Return what `status` says of an object's stream."""
+    return next(row for row in feeds(systems) if row["name"] == f"salesforce/{entity}/events")
+
+
+def test_a_service_that_was_never_reached_is_silent_in_time(connected: Connected) -> None:
+    """The lag counts from the first try, however often the feed was tried again since."""
+    salesforce = connected.settings.salesforce.model_copy(update={"pubsub_endpoint": "localhost:9"})
+    settings = connected.settings.model_copy(update={"salesforce": salesforce})
+
+    def tried(ahead: timedelta) -> dict[str, Any]:
+        with Systems.open(settings, clock=ClockAhead(ahead)) as systems:
+            lease = FeedLease.take(systems)
+            assert lease is not None
+            with lease, Listener(systems, lease, entities=["Account"]) as listener:
+                wait_for(lambda: listener.states()["Account"] is FeedState.RECONNECTING)
+                wait_for(lambda: systems.ledger.recall("feed salesforce/Account/events"))
+                return feed_row(systems, "Account")
+
+    first = tried(timedelta())
+    second = tried(timedelta(minutes=10))
+    last = tried(timedelta(minutes=20))
+
+    assert [each["state"] for each in (first, second, last)] == [
+        "reconnecting",
+        "reconnecting",
+        "silent",
+    ]
+    assert first["last_confirmed_at"] is last["last_confirmed_at"] is None
+    assert first["lag_seconds"] < 60
+    assert last["lag_seconds"] >= 20 * 60
+    assert last["message"]
 
 
 def test_a_silent_stream_is_cut_and_opened_again(connected: Connected) -> None:

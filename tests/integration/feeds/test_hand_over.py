@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
+import pytest
+
 from ml_connector.domain.identifiers import Kind
+from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.systems import Systems
+from tasks.batches import Scope
+from tasks.changes import Capture
 from tests.integration.exchange.conftest import Connected
 from tests.integration.feeds.conftest import Listening, listening_to, wait_for
 
@@ -268,3 +275,36 @@ def test_an_outage_beyond_retention_loses_nothing(connected: Connected) -> None:
     assert phones[accounts[0]["BC_Customer_Id__c"]] == "+15550181"
     assert phones[accounts[2]["BC_Customer_Id__c"]] == "+15550182"
     assert shown["BC_Customer_Id__c"] == accounts[1]["BC_Customer_Id__c"]
+
+
+class NobodySpeaks:
+    """A listener that hears nothing."""
+
+    is_over = False
+
+    def wait(self, seconds: float) -> bool:
+        """Hear nothing for a moment."""
+        time.sleep(min(seconds, 0.1))
+        return False
+
+
+async def first_round(systems: Systems) -> bool:
+    """Wait for the next round of work; tells whether Orders are due."""
+    listener: Any = NobodySpeaks()
+    async for work in Capture(Scope(systems), listener, minutes=1).rounds():
+        return work.orders
+    return False
+
+
+def test_a_query_that_fails_while_work_is_looked_for_does_not_end_the_listener(
+    connected: Connected, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The hint stays in the inbox, and its Orders are due as soon as Salesforce answers again."""
+    order = next(row for row in connected.salesforce("Order") if row.get("OpportunityId"))
+    with Systems.open(connected.settings) as systems:
+        mark_changed(systems, "Opportunity", [order["OpportunityId"]], "test")
+        connected.fault("salesforce", method="GET", path="/queryAll", status=503, times=1)
+
+        assert asyncio.run(first_round(systems))
+        assert order["Id"] in systems.ledger.pending_ids("salesforce", "Order")
+    assert "Looking for work again" in caplog.text

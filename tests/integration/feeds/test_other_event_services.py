@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
 
 import grpc
 import pytest
+from pydantic import SecretStr
 
 from ml_connector.changes import event_feed
 from ml_connector.changes.event_feed import FeedState
@@ -334,3 +337,128 @@ def test_a_topic_that_may_not_be_subscribed_is_named_by_the_checks(
 
     assert "View All" in lines["salesforce_events_account"].remedy
     assert "salesforce_events" not in lines
+
+
+@pytest.fixture
+def impatient(elsewhere: Connected, monkeypatch: pytest.MonkeyPatch) -> Connected:
+    """The connection, whose ledger counts as busy after a tenth of a second."""
+    monkeypatch.setattr(event_feed, "LONGEST_PAUSE", 0.2)
+    url = SecretStr(f"{elsewhere.settings.ledger_url_text()}?timeout=0.1")
+    return Connected(elsewhere.sandbox, elsewhere.settings.model_copy(update={"ledger_url": url}))
+
+
+@contextmanager
+def busy_ledger(connected: Connected) -> Iterator[None]:
+    """Let another process keep the ledger locked for as long as the block lasts."""
+    file = connected.settings.ledger_url_text().removeprefix("sqlite:///").partition("?")[0]
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def tried_in_vain(caplog: pytest.LogCaptureFixture, times: int = 3) -> None:
+    """Wait until a feed could not store its state a few times."""
+    wait_for(lambda: caplog.text.count("could not be stored yet") >= times)
+
+
+def test_a_busy_ledger_does_not_end_the_feed(
+    impatient: Connected, service: OtherService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What could not be stored comes again and is stored once; `status` catches up."""
+    one = accounts(impatient, 1)[0]
+    response = pb2.FetchResponse(events=[service.event("first", b"1", recordIds=[one])])
+    may_end = threading.Event()
+
+    def ending(stream: Stream) -> Iterable[Any]:
+        del stream
+        yield response
+        may_end.wait(30)
+
+    service.speeches.extend([ending, *[responding(response)] * 100])
+    with listening(impatient) as (systems, listener):
+        wait_for(lambda: position(systems) == b"1".hex())
+        with busy_ledger(impatient):
+            may_end.set()
+            tried_in_vain(caplog)
+        wait_for(lambda: listener.states()["Account"] is FeedState.LIVE)
+        wait_for(lambda: feed_row(systems)["state"] == "live")
+
+        assert not listener.is_over
+        assert len(by_event(systems, one)) == 1
+
+
+def test_a_position_refused_while_the_ledger_is_busy_is_given_up_later(
+    impatient: Connected, service: OtherService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The feed asks again, is refused again, and starts anew once that can be stored."""
+    may_refuse = threading.Event()
+
+    def speech(stream: Stream) -> Iterable[Any]:
+        if stream.first.replay_id == b"old":
+            stream.refuse(grpc.StatusCode.INVALID_ARGUMENT, "subscription.fetch.replayid.corrupted")
+        yield pb2.FetchResponse(latest_replay_id=b"new" if may_refuse.is_set() else b"old")
+        may_refuse.wait(30)
+        stream.refuse(grpc.StatusCode.INVALID_ARGUMENT, "subscription.fetch.replayid.corrupted")
+
+    service.speeches.extend([speech] * 100)
+    with listening(impatient) as (systems, listener):
+        wait_for(lambda: position(systems) == b"old".hex())
+        with busy_ledger(impatient):
+            may_refuse.set()
+            tried_in_vain(caplog)
+        wait_for(lambda: position(systems) == b"new".hex())
+
+        assert not listener.is_over
+
+
+def test_a_topic_refused_while_the_ledger_is_busy_is_shown_as_stopped(
+    impatient: Connected, service: OtherService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The feed is over, and tells why as soon as the ledger takes it."""
+    may_refuse = threading.Event()
+
+    def refusing(stream: Stream) -> Iterable[Any]:
+        may_refuse.wait(30)
+        stream.refuse(grpc.StatusCode.NOT_FOUND, "topic.not.found")
+
+    service.speeches.append(refusing)
+    with listening(impatient) as (systems, listener):
+        wait_for(lambda: service.subscriptions[TOPIC])
+        with busy_ledger(impatient):
+            may_refuse.set()
+            tried_in_vain(caplog)
+        wait_for(lambda: feed_row(systems)["state"] == "stopped")
+
+        assert not listener.is_over
+        assert len(service.subscriptions[TOPIC]) == 1
+
+
+def test_a_listener_that_starts_while_the_ledger_is_busy_listens_later(
+    impatient: Connected, service: OtherService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither what it deletes first nor its first notes end it."""
+    service.speeches.append(responding(pb2.FetchResponse(latest_replay_id=b"1")))
+    with Systems.open(impatient.settings) as systems:
+        lease = FeedLease.take(systems)
+        assert lease is not None
+        listener = Listener(systems, lease, entities=["Account"])
+        with lease:
+            with busy_ledger(impatient):
+                listener.__enter__()
+                tried_in_vain(caplog)
+            wait_for(lambda: position(systems) == b"1".hex())
+
+            assert not listener.is_over
+            listener.stop()
+
+
+def test_a_lease_that_cannot_be_given_back_ends_by_itself(impatient: Connected) -> None:
+    """The end of a listener is no fault when the ledger is busy just then."""
+    with Systems.open(impatient.settings) as systems:
+        lease = FeedLease.take(systems)
+        assert lease is not None
+        with busy_ledger(impatient):
+            lease.release()
+
+        assert systems.ledger.lease_held_until("capture-changes") is not None

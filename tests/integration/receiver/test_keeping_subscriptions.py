@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from pydantic import SecretStr
 
 from ml_connector.changes.notification_feed import has_news, take_notifications
 from ml_connector.changes.subscription_keeping import Ending, report_json
 from ml_connector.errors import TransientError
+from ml_connector.exchange.feed_report import feeds
 from ml_connector.exchange.notification_checks import CODE, notification_lines
 from ml_connector.exchange.notified import NOTIFIED_SETS
 from ml_connector.exchange.systems import Systems
+from tests.integration.feeds.both_feeds import ClockAhead
 from tests.integration.receiver.conftest import World
 
 DOCUMENTED = tuple(each for each in NOTIFIED_SETS if each != "salesShipments")
@@ -97,6 +102,26 @@ def test_a_gap_outlives_a_run_that_died_before_it_could_note_it(world: World) ->
     assert [gap["entity_set"] for gap in report_json(report)["gaps"]] == ["salesOrders"]
     assert world.pending() == {("business_central", "salesOrders"): 1}
     assert world.keep().has_gaps is False
+
+
+def test_notifications_that_never_came_up_are_silent_in_time(world: World) -> None:
+    """They are shown from the first try on, which later ones do not put off."""
+    told = feed_row(world, timedelta())
+    world.stop()
+    world.keep()
+    world.keep()
+    tried, later = feed_row(world, timedelta()), feed_row(world, timedelta(hours=3))
+
+    assert [row["state"] for row in (told, tried, later)] == ["connecting", "connecting", "silent"]
+    assert later["last_confirmed_at"] is None
+    assert later["lag_seconds"] >= 3 * 3600
+    assert "renew-subscriptions" in later["message"]
+
+
+def feed_row(world: World, ahead: timedelta) -> dict[str, Any]:
+    """Return what `status` says of the notifications, so long from now."""
+    with Systems.open(world.settings, clock=ClockAhead(ahead)) as systems:
+        return next(row for row in feeds(systems) if row["name"] == "notifications")
 
 
 def test_a_renewal_counts_from_now(world: World) -> None:
