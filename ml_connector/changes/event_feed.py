@@ -63,8 +63,8 @@ class FeedState(StrEnum):
 _NOTE_AGAIN = timedelta(minutes=1)
 """How often a stream that speaks is noted as heard: events may be old, the stream is not silent."""
 
-Need = Callable[[str, datetime | None, str], None]
-"""Called with entity, from when at the latest (None: from where the poll was), and why."""
+Need = Callable[[str, str], None]
+"""Called with the entity that has to be polled, and why."""
 
 _LONG_TRANSACTION = timedelta(minutes=30)
 """Rows of a transaction carry stamps from before its commit; the largest ones last long."""
@@ -159,7 +159,7 @@ class EventFeed:
         self._is_heard = False
         if after is None:
             self._has_hole = True
-            self._need_poll(self.entity, None, "the stream starts without a position")
+            self._need_poll(self.entity, "the stream starts without a position")
         subscription = self._stream.subscribe(topic_of(self.entity), after)
         self._subscription = subscription
         try:
@@ -202,7 +202,7 @@ class EventFeed:
         self._is_heard = True
         if self._has_hole:
             self._has_hole = False
-            self._need_poll(self.entity, None, "the stream is open")
+            self._need_poll(self.entity, "the stream is open")
         if self.state is not FeedState.LIVE:
             self._note(FeedState.LIVE)
 
@@ -240,7 +240,7 @@ class EventFeed:
                 tx.remember(state_of(self._feed), {**self._standing, "heard_at": now.isoformat()})
             self._widen(hole for hole, _ in holes)
         for _, reason in holes:
-            self._need_poll(self.entity, None, reason)
+            self._need_poll(self.entity, reason)
         if changes:
             self._on_stored()
 
@@ -295,7 +295,7 @@ class EventFeed:
             fault.reaction is Reaction.NEW_SESSION and self._refused_sessions > MOST_SESSIONS
         )
         if fault.reaction is Reaction.STOP or exhausted:
-            self._need_poll(self.entity, None, fault.code)
+            self._need_poll(self.entity, fault.code)
             self._stop_for_good(fault.code, said)
             return False
         if fault.reaction is Reaction.POLL:
@@ -304,7 +304,7 @@ class EventFeed:
             return True
         if fault.reaction is Reaction.WAIT:
             self._note(FeedState.PAUSED, fault.code, said)
-            self._need_poll(self.entity, None, fault.code)
+            self._need_poll(self.entity, fault.code)
             self._stopping.wait(ALLOWANCE_PAUSE * random.uniform(0.9, 1.1))  # jitter
             return True
         self._note(FeedState.RECONNECTING, fault.code, said)

@@ -6,12 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from types import TracebackType
 
 from ml_connector.changes.event_feed import SILENCE_SECONDS, EventFeed, FeedState
 from ml_connector.changes.feed_lease import FeedLease
-from ml_connector.changes.poll_feed import poll_entity, widen
+from ml_connector.changes.poll_feed import poll_entity
 from ml_connector.errors import AuthenticationError, ConnectorError, StaleClaim, TransientError
 from ml_connector.exchange.audit_report import apply_retention
 from ml_connector.exchange.systems import Systems
@@ -49,9 +48,7 @@ class Listener:
         decoder = EventDecoder(self._stream.schema)
         names = entities or systems.policy.feeds.entities
         self.feeds = [
-            EventFeed(
-                systems, self._stream, decoder, each, lease, self._stored.set, self._need_poll
-            )
+            EventFeed(systems, self._stream, decoder, each, lease, self._stored.set, self._want)
             for each in names
         ]
         self._threads = [
@@ -116,11 +113,6 @@ class Listener:
     def states(self) -> dict[str, FeedState]:
         """Return where each stream stands, by object."""
         return {feed.entity: feed.state for feed in self.feeds}
-
-    def _need_poll(self, entity: str, since: datetime | None, reason: str) -> None:
-        if since is not None:
-            widen(self._systems, entity, since)
-        self._want(entity, reason)
 
     def _want(self, entity: str, reason: str) -> None:
         with self._wanted_lock:

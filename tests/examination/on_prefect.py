@@ -50,6 +50,9 @@ class PrefectExamination:
     def run(self, seed: int) -> Result:
         """Let one run of `sync` get into trouble, retry it, and compare both sides."""
         world, chance, result = self.world, random.Random(seed), Result(seed, [])
+        left = self._stack.end_flows()  # nobody may write into the next world what was in the last
+        if left:
+            result.story.append(f"{left} processes of the seed before still ran")
         world.restore(START)
         for ending in ("", "-wal", "-shm"):
             Path(f"{self._ledger}{ending}").unlink(missing_ok=True)

@@ -144,6 +144,18 @@ class PrefectStack:
                 continue
         return killed
 
+    def end_flows(self) -> int:
+        """SIGKILL what still runs and wait for its end; returns how many processes that were.
+
+        A killed run's state can be overwritten by the worker's late report, so that a retry counts
+        as ended while its process goes on.
+        """
+        left = self.flow_processes()
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, 10)
+        return len(left)
+
     # flow runs
 
     def start_run(self, deployment: str, connection: str) -> str:
