@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
 
 from ml_connector.domain.identifiers import Kind
-from ml_connector.ledger.record_store import CHUNK
+from ml_connector.ledger.record_store import CHUNK, all_pages
 from ml_connector.ledger.records import AuditEntry, VerifyResult
 from ml_connector.ledger.tables import audit_entries, audit_heads
 from ml_connector.ledger.upserts import insert_missing
@@ -27,7 +27,6 @@ from ml_connector.wire_json import decode, encode
 
 ERASE = "erase"
 _START = b"\0" * 32
-_PAGE = 1000
 _FACTS = (
     "connection",
     "sequence",
@@ -197,26 +196,14 @@ def erase_before(db: Connection, name: str, at: datetime) -> list[int]:
 
 
 def contents(db: Connection, name: str) -> Iterator[Row[Any]]:
-    """Yield sequence, kind, key, before and after of the entries whose content is not erased."""
+    """Walk over sequence, kind, key, before and after of the entries that are not erased."""
     columns = ("sequence", "kind", "key", "before", "after")
-    after = -(2**62)
-    while True:
-        query = (
-            select(*(audit_entries.c[each] for each in columns))
-            .where(
-                audit_entries.c.connection == name,
-                audit_entries.c.sequence > after,
-                audit_entries.c.action != ERASE,
-                audit_entries.c.salt.is_not(None),
-            )
-            .order_by(audit_entries.c.sequence)
-            .limit(_PAGE)
-        )
-        rows = db.execute(query).all()
-        yield from rows
-        if len(rows) < _PAGE:
-            return
-        after = rows[-1].sequence
+    query = select(*(audit_entries.c[each] for each in columns)).where(
+        audit_entries.c.connection == name,
+        audit_entries.c.action != ERASE,
+        audit_entries.c.salt.is_not(None),
+    )
+    return all_pages(db, query, audit_entries.c.sequence)
 
 
 def erase_numbered(db: Connection, name: str, sequences: Sequence[int]) -> list[int]:
@@ -292,28 +279,13 @@ def verify(db: Connection, name: str) -> VerifyResult:
     end, digest = (head.sequence, bytes(head.digest)) if head else (0, _START)
     walk = _Walk(erasures=_erasures(db, name))
     bad: int | None = None
-    for row in _walk_rows(db, name):
+    chain = select(audit_entries).where(audit_entries.c.connection == name)
+    for row in all_pages(db, chain, audit_entries.c.sequence):
         if not walk.accepts(row) and bad is None:
             bad = row.sequence
     if bad is None and (walk.sequence, walk.previous) != (end, digest):
         bad = min(walk.sequence, end) + 1
     return VerifyResult(bad is None, walk.entries, bad, walk.erased, digest.hex())
-
-
-def _walk_rows(db: Connection, name: str) -> Iterator[Row[Any]]:
-    after = -(2**62)
-    while True:
-        query = (
-            select(audit_entries)
-            .where(audit_entries.c.connection == name, audit_entries.c.sequence > after)
-            .order_by(audit_entries.c.sequence)
-            .limit(_PAGE)
-        )
-        rows = db.execute(query).all()
-        yield from rows
-        if len(rows) < _PAGE:
-            return
-        after = rows[-1].sequence
 
 
 def _erasures(db: Connection, name: str) -> list[tuple[int, int]]:

@@ -20,15 +20,13 @@ from sqlalchemy import (
 
 from ml_connector.domain.identifiers import Kind
 from ml_connector.errors import StaleClaim
-from ml_connector.ledger.record_store import CHUNK, chunks
+from ml_connector.ledger.record_store import CHUNK, all_pages, chunks
 from ml_connector.ledger.records import Intent, NewIntent
 from ml_connector.ledger.run_ids import RunIds
 from ml_connector.ledger.tables import intents
 
 UNRESOLVED = ("open", "sent", "uncertain")
 EVERY_STATE = (*UNRESOLVED, "closed")
-
-_PAGE = 1000
 
 _COLUMNS = tuple(column for column in intents.c if column.name != "connection")
 _NAMES = tuple(column.name for column in _COLUMNS)
@@ -182,21 +180,12 @@ def unresolved_before(db: Connection, name: str, before: datetime) -> list[Inten
 
 
 def closed(db: Connection, name: str) -> Iterator[Row[Any]]:
-    """Yield id, kind, key, message and payload (as JSON text) of the writes whose end is known."""
+    """Walk over id, kind, key, message and payload (JSON text) of the writes whose end is known."""
     columns = (intents.c.id, intents.c.kind, intents.c.key, intents.c.message)
-    after = 0
-    while True:
-        query = (
-            select(*columns, type_coerce(intents.c.payload, Text).label("payload"))
-            .where(intents.c.connection == name, intents.c.id > after, intents.c.state == "closed")
-            .order_by(intents.c.id)
-            .limit(_PAGE)
-        )
-        rows = db.execute(query).all()
-        yield from rows
-        if len(rows) < _PAGE:
-            return
-        after = rows[-1].id
+    query = select(*columns, type_coerce(intents.c.payload, Text).label("payload")).where(
+        intents.c.connection == name, intents.c.state == "closed"
+    )
+    return all_pages(db, query, intents.c.id)
 
 
 def erase_numbered(db: Connection, name: str, ids: Sequence[int]) -> None:

@@ -6,7 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, literal, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from ml_connector.domain.identifiers import Kind, State, eighteen
 from ml_connector.ledger.records import Record
@@ -17,6 +28,9 @@ Key = TypeVar("Key", int, str)
 
 CHUNK = 500
 """Values in one IN list; far below what either database takes."""
+
+_PAGE = 1000
+"""Rows read at a time by a walk over a whole table."""
 
 _COLUMNS = tuple(column.name for column in records.c if column.name != "connection")
 _FROM_ROW = tuple(records.c[name] for name in _COLUMNS)
@@ -37,6 +51,17 @@ def chunks(values: Iterable[Key], size: int = CHUNK) -> Iterator[list[Key]]:
     rest = iter(sorted(set(values)))
     while chunk := list(islice(rest, size)):
         yield chunk
+
+
+def all_pages(db: Connection, query: Select[Any], by: Column[int]) -> Iterator[Row[Any]]:
+    """Yield the rows of *query*, which selects *by*, in its order; memory stays flat."""
+    ordered = query.order_by(by).limit(_PAGE)
+    rows: Sequence[Row[Any]] = db.execute(ordered).all()
+    while rows:
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        rows = db.execute(ordered.where(by > getattr(rows[-1], by.name))).all()
 
 
 def upsert(db: Connection, name: str, rows: Sequence[Record]) -> bool:

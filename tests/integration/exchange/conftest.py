@@ -11,9 +11,12 @@ from pydantic import SecretStr
 
 from ml_connector.configuration.connection_file import load_connection_file
 from ml_connector.configuration.settings import ConnectionSettings
+from ml_connector.domain.identifiers import Kind
 from ml_connector.errors import TransientError
 from ml_connector.exchange.report import SyncReport
 from ml_connector.exchange.sync import run_sync
+from ml_connector.exchange.systems import Systems
+from ml_connector.ledger.records import Record
 from ml_connector.wire_json import encode
 
 Row = dict[str, Any]
@@ -100,6 +103,23 @@ class Connected:
             entries = body["writes"] if isinstance(body, dict) else body
             found += [entry for entry in entries if entry.get("client") != "admin"]
         return found
+
+    def records(self, kind: Kind) -> list[Record]:
+        """Return the ledger's records of a kind."""
+        with Systems.open(self.settings) as systems:
+            return [record for page in systems.ledger.iterate(kind=kind) for record in page]
+
+    def two_orders(self, number: str) -> list[str]:
+        """Activate two equal Orders of a customer under one PO number; returns their ids."""
+        account = next(
+            row
+            for row in self.salesforce("Account")
+            if (row.get("Type") or "").startswith("Customer") and row["CurrencyIsoCode"] == "USD"
+        )
+        codes = [row["ProductCode"] for row in self.salesforce("Product2")]
+        line = {"product": next(code for code in codes if code != "PROTO-0"), "quantity": 2}
+        made = {"account": account["Id"], "lines": [line], "PoNumber": number, "activate": True}
+        return [self.act("salesforce", "create_order", **made)["Id"] for _ in range(2)]
 
     def orders_by_reference(self) -> dict[str, list[Row]]:
         """Return the BC sales orders per external document number."""

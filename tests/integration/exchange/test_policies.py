@@ -7,7 +7,6 @@ import pytest
 
 from ml_connector.domain.identifiers import Kind
 from ml_connector.exchange.replay import Selection, replay
-from ml_connector.exchange.systems import Systems
 
 SHIP = r"Microsoft\.NAV\.ship"
 """The path of the action that ships and invoices a sales order."""
@@ -45,25 +44,19 @@ def refused(connected: Any) -> Any:
     return ours
 
 
-def postings(connected: Any) -> list[Any]:
-    """Return the ledger's records of postings."""
-    with Systems.open(connected.settings) as systems:
-        return [record for page in systems.ledger.iterate(kind=Kind.INVOICE) for record in page]
-
-
 def test_a_refused_posting_stays_parked_and_counts_its_attempts(refused: Any) -> None:
     """Neither the next sync nor a replay of everything takes the sales order for a draft."""
-    parked = postings(refused)
+    parked = refused.records(Kind.INVOICE)
     assert len(parked) > 30
 
     refused.sync()
     replay(refused.settings, Selection(everything=True))
 
-    assert {(each.state, each.cause) for each in postings(refused)} == {
+    assert {(each.state, each.cause) for each in refused.records(Kind.INVOICE)} == {
         ("parked", "posting_refused")
     }
-    assert {each.attempts for each in postings(refused)} == {3}
-    assert {each.since for each in postings(refused)} == {each.since for each in parked}
+    assert {each.attempts for each in refused.records(Kind.INVOICE)} == {3}
+    assert {each.since for each in refused.records(Kind.INVOICE)} == {each.since for each in parked}
 
 
 def test_a_refused_posting_is_replayed_once_its_cause_is_cured(refused: Any) -> None:
@@ -73,7 +66,7 @@ def test_a_refused_posting_is_replayed_once_its_cause_is_cured(refused: Any) -> 
     outcomes = replay(refused.settings, Selection(cause="posting_refused"))
 
     posted = {each.key for each in outcomes if each.state == "written"}
-    assert posted == {each.key for each in postings(refused)}
+    assert posted == {each.key for each in refused.records(Kind.INVOICE)}
     invoices = [row["orderId"].lower() for row in refused.business_central("salesInvoices")]
     assert sorted(invoices) == sorted(posted)
 
@@ -88,19 +81,19 @@ def test_a_posting_whose_end_is_unknown_keeps_waiting(connected: Any) -> None:
 
     replay(ours.settings, Selection(everything=True))
 
-    (waiting,) = [each for each in postings(ours) if each.state != "written"]
+    (waiting,) = [each for each in ours.records(Kind.INVOICE) if each.state != "written"]
     assert (waiting.state, waiting.cause) == ("waiting", "outcome_unknown")
 
 
 def test_a_refused_posting_ends_with_its_sales_order(refused: Any) -> None:
     """Deleted or invoiced by a clerk: there is nothing left to post, and the record says so."""
-    deleted, invoiced, *_ = postings(refused)
+    deleted, invoiced, *_ = refused.records(Kind.INVOICE)
     refused.act("business-central", "delete_order", order=deleted.bc_number)
     refused.act("business-central", "ship_and_invoice", order=invoiced.bc_number)
 
     refused.sync()
 
-    left = {each.key: each for each in postings(refused)}
+    left = {each.key: each for each in refused.records(Kind.INVOICE)}
     for number, ended in (
         (deleted.bc_number, left[deleted.key]),
         (invoiced.bc_number, left[invoiced.key]),
@@ -113,7 +106,7 @@ def test_a_refused_posting_ends_with_its_sales_order(refused: Any) -> None:
 
 def test_an_order_that_parks_is_not_posted_for_its_refused_posting(refused: Any) -> None:
     """Whatever keeps the order itself from being posted also keeps its replay from posting it."""
-    (posting, *_) = postings(refused)
+    (posting, *_) = refused.records(Kind.INVOICE)
     (order,) = refused.salesforce("Order", Id=posting.salesforce_id)
     refused.act("business-central", "release_order", order=posting.bc_number)
     refused.act("salesforce", "draft_order", order=order["Id"])
@@ -123,7 +116,7 @@ def test_an_order_that_parks_is_not_posted_for_its_refused_posting(refused: Any)
     replay(refused.settings, Selection(everything=True))
 
     assert refused.business_central("salesInvoices", orderNumber=posting.bc_number) == []
-    (left,) = [each for each in postings(refused) if each.key == posting.key]
+    (left,) = [each for each in refused.records(Kind.INVOICE) if each.key == posting.key]
     assert (left.state, left.cause) == ("parked", "posting_refused")
 
 
@@ -194,23 +187,7 @@ def test_a_blocked_item_makes_its_product_inactive(connected: Any) -> None:
 def test_orders_with_one_purchase_order_number_stay_apart(connected: Any) -> None:
     """Two equal Orders under one PO number become two sales orders, also without the ledger."""
     ours = connected.with_policy(orders={"reference": "po_number"})
-    account = next(
-        row
-        for row in ours.salesforce("Account")
-        if (row.get("Type") or "").startswith("Customer") and row["CurrencyIsoCode"] == "USD"
-    )
-    product = next(row for row in ours.salesforce("Product2") if row["ProductCode"] != "PROTO-0")
-    orders = [
-        ours.act(
-            "salesforce",
-            "create_order",
-            account=account["Id"],
-            lines=[{"product": product["ProductCode"], "quantity": 2}],
-            PoNumber="PO-4711",
-            activate=True,
-        )["Id"]
-        for _ in range(2)
-    ]
+    orders = ours.two_orders("PO-4711")
 
     ours.sync()
     ours.sync()

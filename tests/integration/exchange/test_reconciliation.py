@@ -136,23 +136,9 @@ def test_the_documents_of_another_order_with_the_same_reference_are_no_doubles(
 ) -> None:
     """Two Orders under one PO number, one of them invoiced, differ in nothing; a third does."""
     ours = connected.with_policy(orders={"reference": "po_number"})
-    account = next(
-        row
-        for row in ours.salesforce("Account")
-        if (row.get("Type") or "").startswith("Customer") and row["CurrencyIsoCode"] == "USD"
-    )
-    product = next(row for row in ours.salesforce("Product2") if row["ProductCode"] != "PROTO-0")
     ours.sync()
     before = reconciled(ours)
-    for _ in range(2):
-        ours.act(
-            "salesforce",
-            "create_order",
-            account=account["Id"],
-            lines=[{"product": product["ProductCode"], "quantity": 2}],
-            PoNumber="PO-4711",
-            activate=True,
-        )
+    ours.two_orders("PO-4711")
     ours.sync()
     first, second = ours.orders_by_reference()["PO-4711"]
 

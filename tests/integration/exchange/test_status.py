@@ -164,15 +164,9 @@ def parked_draft(connected: Any) -> Any:
     draft_by_hand(connected, order)
     draft_by_hand(connected, order)
     connected.sync()
-    (first, _) = invoice_records(connected)
+    (first, _) = connected.records(Kind.INVOICE)
     assert (first.state, first.cause) == ("parked", "draft_does_not_fit")
     return first
-
-
-def invoice_records(connected: Any) -> list[Any]:
-    """Return the ledger's records of invoices."""
-    with Systems.open(connected.settings) as systems:
-        return [record for page in systems.ledger.iterate(kind=Kind.INVOICE) for record in page]
 
 
 def test_a_parked_draft_that_is_no_order_s_any_more_is_released(handed_over: Any) -> None:
@@ -189,7 +183,7 @@ def test_a_parked_draft_that_is_no_order_s_any_more_is_released(handed_over: Any
     handed_over.sync()
     handed_over.sync()
 
-    records = {record.key: record for record in invoice_records(handed_over)}
+    records = {record.key: record for record in handed_over.records(Kind.INVOICE)}
     ended = records.pop(first.key)
     (other,) = records.values()
     assert (ended.state, ended.cause) == ("excluded", "not_qualifying")
@@ -210,13 +204,13 @@ def test_parked_drafts_are_released_when_posting_is_switched_off(
     else:
         off.sync()
 
-    assert {(each.state, each.cause) for each in invoice_records(off)} == {
+    assert {(each.state, each.cause) for each in off.records(Kind.INVOICE)} == {
         ("excluded", "not_qualifying")
     }
-    (ended,) = [each for each in invoice_records(off) if each.key == first.key]
+    (ended,) = [each for each in off.records(Kind.INVOICE) if each.key == first.key]
     assert ended.message == f"Draft invoice {first.bc_number}: the policy posts no invoices."
     handed_over.sync()
-    assert {each.cause for each in invoice_records(handed_over)} == {"draft_does_not_fit"}
+    assert {each.cause for each in handed_over.records(Kind.INVOICE)} == {"draft_does_not_fit"}
 
 
 def test_drafts_that_name_no_order_of_ours_cost_an_idle_sync_nothing(handed_over: Any) -> None:
