@@ -1,8 +1,13 @@
 """Custom fields of the policy: either way, for every pair of records, without an idle write."""
 
+from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from ml_connector.configuration.fields import FieldMapping
+from ml_connector.errors import GuardTripped
+from ml_connector.exchange.sync import run_sync
 
 Row = dict[str, Any]
 
@@ -106,11 +111,13 @@ def test_values_bc_owns_are_shown_and_follow(connected: Any) -> None:
 
 
 def test_a_field_mapped_later_reaches_orders_that_were_handed_over(connected: Any) -> None:
-    """The next sync shows it; nobody has to touch the orders."""
+    """The next sync shows it, once somebody has allowed so many; nobody has to touch the orders."""
     connected.sync()
     ours = mapped(connected, FROM_BC[3:], "business_central")
 
-    ours.sync()
+    with pytest.raises(GuardTripped):
+        ours.sync()
+    run_sync(ours.settings, allow_changes=Decimal(100))
 
     found = values(ours, FROM_BC[3])
     assert found
