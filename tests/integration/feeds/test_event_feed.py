@@ -290,7 +290,8 @@ def test_a_hole_is_stored_before_its_poll_is_wanted(
                 read = here.systems.ledger.checkpoint
                 seen.append(elsewhere.submit(read, f"salesforce/{entity}/poll").result())
 
-        monkeypatch.setattr(here.listener, "_want", want)
+        (feed,) = (each for each in here.listener.feeds if each.entity == "Account")
+        monkeypatch.setattr(feed, "_need_poll", want)
         connected.act("salesforce", "pubsub_emit", entity="Account", kind="GAP_OVERFLOW")
         wait_for(lambda: seen)
 

@@ -144,7 +144,7 @@ def test_what_is_committed_late_before_the_last_stored_row_is_found(
     with Systems.open(connected.settings) as systems:
         poll_entity(systems, "Account")
         overlap = checkpoint(systems).confirmed_at - OVERLAP
-        load(connected, "New", *(overlap + timedelta(seconds=90 + at) for at in range(PAGE)))
+        load(connected, "New", *(overlap + timedelta(seconds=90 + at) for at in range(PAGE + 1)))
         org = Org(systems, monkeypatch)
         org.pages_until_failure = 1
         with pytest.raises(TransientError):
