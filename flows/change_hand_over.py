@@ -29,7 +29,7 @@ async def hand_over_changes(connection: str, work: Due) -> list[PhaseResult]:
     async with open_systems(connection) as systems:
         results += await let_orders_through(connection, systems)
     if work.drafts:
-        results.append(await settle(post_draft_invoices(connection)))
+        results.append(await settle(post_draft_invoices(connection, only="changed")))
     if work.status:
         results.append(await settle(write_back_status(connection, only="changed")))
     return results

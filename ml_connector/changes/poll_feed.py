@@ -47,12 +47,15 @@ def widen(systems: Systems, entity: str, since: datetime) -> None:
     """Let the next poll of *entity* begin at *since* or before.
 
     Effect: the checkpoint moves back in the ledger, and an unfinished poll that is past *since*
-    starts again; joins the caller's transaction.
+    goes on there; joins the caller's transaction.
     """
     with systems.ledger.transaction() as tx:
         known = tx.lock_checkpoint(_beginning(systems, entity))
-        if max(known.confirmed_at, _rows_until(known) or LONG_AGO) > since:
-            tx.move_checkpoint(known.feed, "", min(known.confirmed_at, since))
+        if known.confirmed_at > since:
+            tx.move_checkpoint(known.feed, "", since)
+        elif (_rows_until(known) or LONG_AGO) > since:
+            last = known.position.partition("|")[2]
+            tx.move_checkpoint(known.feed, f"{since.isoformat()}|{last}", known.confirmed_at)
 
 
 def _beginning(systems: Systems, entity: str) -> Checkpoint:

@@ -242,6 +242,28 @@ def test_a_hole_is_polled_from_its_beginning_though_a_poll_was_past_it(
         assert (checkpoint(systems).position, checkpoint(systems).confirmed_at) == ("", hole)
 
 
+def test_a_hole_sets_an_unfinished_poll_back_to_its_beginning_and_no_further(
+    connected: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies before the hole is stored already: a long first poll does not begin again."""
+    connected.switch("salesforce", query_page_size=PAGE)
+    began = datetime(2020, 1, 1, tzinfo=UTC)
+    load(connected, "Old", *(began + timedelta(days=day) for day in range(2 * PAGE)))
+    everybody = {row["Id"] for row in connected.salesforce("Account")}
+    with Systems.open(connected.settings) as systems:
+        org = Org(systems, monkeypatch)
+        org.pages_until_failure = 2
+        with pytest.raises(TransientError):
+            poll_entity(systems, "Account")
+        widen(systems, "Account", began + timedelta(days=15))
+        org.pages_until_failure, org.rows = None, 0
+        poll_entity(systems, "Account")
+
+        assert org.rows == len(everybody) - 15
+        assert polled_accounts(systems) == everybody
+        assert checkpoint(systems).confirmed_at > began
+
+
 def test_an_idle_poll_costs_three_calls(connected: Connected) -> None:
     """The changed rows, and one list each of updated and deleted ids."""
     with Systems.open(connected.settings) as systems:
