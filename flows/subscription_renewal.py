@@ -6,7 +6,7 @@ from prefect import flow
 
 from flows.change_hand_over import hand_over_changes
 from flows.connection_name import ConnectionName
-from ml_connector.changes.subscription_keeping import Report, refused
+from ml_connector.changes.subscription_keeping import Report
 from ml_connector.errors import TransientError
 from tasks.batches import Scope
 from tasks.changes import find_due
@@ -36,17 +36,14 @@ async def renew_subscriptions(connection: ConnectionName) -> Report:
     async with open_systems(connection, "to-salesforce") as systems:
         scope = Scope(systems)
         report = Report(await compare_subscriptions(scope))
-        lost: list[TransientError] = []
         for step in report.plan.steps:
             try:
                 report.done.append(await keep_subscription(Keeping(scope, step)))
-            except TransientError as error:  # the other subscriptions must not lapse with this one
-                lost.append(error)
-                report.done.append(refused(step, error))
+            except TransientError as error:
+                report.lose(step, error)
         await confirm_notifications(scope, report)
         await publish_subscriptions(connection, report)
         if report.has_gaps:
             await hand_over_changes(connection, await find_due(scope))
-        if lost:
-            raise lost[0]
+        report.raise_lost()
         return report

@@ -100,6 +100,18 @@ class Report:
 
     plan: Plan
     done: list[Done] = field(default_factory=list)
+    lost: list[TransientError] = field(default_factory=list)
+    """What kept steps from an answer."""
+
+    def lose(self, step: Step, error: TransientError) -> None:
+        """Note that *step* has no answer, so that the others are taken: none must lapse with it."""
+        self.lost.append(error)
+        self.done.append(refused(step, error))
+
+    def raise_lost(self) -> None:
+        """Raise the first fault that kept a step from an answer."""
+        if self.lost:
+            raise self.lost[0]
 
     def sets(self, ending: Ending) -> list[str]:
         """Return the sets of the steps that ended so."""
@@ -364,16 +376,13 @@ def keep_subscriptions(systems: Systems) -> Report:
     Raises: TransientError of the first step without an answer, after all others were taken.
     """
     report = Report(plan_subscriptions(systems))
-    lost: list[TransientError] = []
     for step in report.plan.steps:
         try:
             report.done.append(take_step(systems, step))
         except TransientError as error:
-            lost.append(error)
-            report.done.append(refused(step, error))
+            report.lose(step, error)
     confirm_feed(systems, report.done)
-    if lost:
-        raise lost[0]
+    report.raise_lost()
     return report
 
 

@@ -20,7 +20,6 @@ from ml_connector.domain.causes import Cause
 from ml_connector.domain.decision import (
     Create,
     Decision,
-    Exclude,
     Link,
     Park,
     Unchanged,
@@ -37,15 +36,14 @@ from ml_connector.exchange.collect import (
     shown_fields,
 )
 from ml_connector.exchange.customers import KEPT, agrees, company_contacts, note_kept
-from ml_connector.exchange.decided import Decided, gone_on_both_sides, store_decided
+from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express, forget_unmapped
 from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.merges import (
     absorb_merged,
+    deleted_in_salesforce,
     merge_conflict,
-    merged_away,
     other_partner,
-    was_merged,
 )
 from ml_connector.exchange.number_series import create_numbered, written_row
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
@@ -117,7 +115,7 @@ def prepare_contacts(systems: Systems, keys: Sequence[str]) -> Prepared:
     for key, record in records.items():
         contact = contacts.get(key)
         if contact is None:
-            decided.append(Decided(record, _deleted(record, window)))
+            decided.append(Decided(record, deleted_in_salesforce(record, window.by_id)))
             continue
         record.salesforce_number = person_name(contact)
         record.source_stamp = content_digest(rows[key])
@@ -177,20 +175,6 @@ def _settle_lost(systems: Systems, keys: Sequence[str]) -> None:
         express(record)
 
     settle_lost_writes(systems, Kind.CONTACT, keys, look, complete)
-
-
-def _deleted(record: Record, window: _Window) -> Park | Exclude:
-    if was_merged(record):
-        return merged_away(record)
-    if record.bc_id and record.bc_id.lower() not in window.by_id:
-        return gone_on_both_sides(record)
-    if record.bc_id:
-        return Park(
-            Cause.DELETED_IN_SALESFORCE,
-            f"Contact {record.salesforce_number} was deleted in Salesforce; contact "
-            f"{record.bc_number} stays in Business Central.",
-        )
-    return Exclude(Cause.DELETED, f"Contact {record.salesforce_number or record.key} was deleted.")
 
 
 def _read_window(

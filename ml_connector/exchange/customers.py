@@ -40,15 +40,14 @@ from ml_connector.exchange.collect import (
     poll_salesforce,
     shown_fields,
 )
-from ml_connector.exchange.decided import Decided, gone_on_both_sides, store_decided
+from ml_connector.exchange.decided import Decided, store_decided
 from ml_connector.exchange.expressed import express, forget_unmapped
 from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.merges import (
     absorb_merged,
+    deleted_in_salesforce,
     merge_conflict,
-    merged_away,
     other_partner,
-    was_merged,
 )
 from ml_connector.exchange.number_series import create_numbered, written_row
 from ml_connector.exchange.order_filter import qualifying_order_condition
@@ -161,7 +160,7 @@ def prepare_customers(systems: Systems, keys: Sequence[str]) -> Prepared:
     for key, record in records.items():
         account = accounts.get(key)
         if account is None:
-            decided.append(Decided(record, _deleted(record, window)))
+            decided.append(Decided(record, deleted_in_salesforce(record, window.by_id)))
             continue
         _note_source(systems, record, account, rows[key])
         decision = _decide(systems, account, record, window)
@@ -216,20 +215,6 @@ def _note_source(
     forget_unmapped(record, systems.policy.fields, "customers")
     record.shown = shown_fields(row, record.wanted)
     record.facts["currency"] = account.currency_iso_code or systems.org_currency()
-
-
-def _deleted(record: Record, window: _Window) -> Park | Exclude:
-    if was_merged(record):
-        return merged_away(record)
-    if record.bc_id and record.bc_id.lower() not in window.by_id:
-        return gone_on_both_sides(record)
-    if record.bc_id:
-        return Park(
-            Cause.DELETED_IN_SALESFORCE,
-            f"Account {record.salesforce_number} was deleted in Salesforce; customer "
-            f"{record.bc_number} stays in Business Central.",
-        )
-    return Exclude(Cause.DELETED, f"Account {record.salesforce_number or record.key} was deleted.")
 
 
 def _decide(systems: Systems, account: Account, record: Record, window: _Window) -> Decision:

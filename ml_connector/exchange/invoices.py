@@ -29,7 +29,7 @@ from ml_connector.exchange.chains import (
 from ml_connector.exchange.collect import mark_changed, unanswered
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
 from ml_connector.exchange.planned import write_each
-from ml_connector.exchange.shipments import orders_of_postings
+from ml_connector.exchange.shipments import STUCK, orders_of_postings
 from ml_connector.exchange.status import STATUS_ENTITY
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
@@ -44,8 +44,6 @@ from ml_connector.invoices.planning import LinkedOrder, NotOurs, Post, belongs, 
 from ml_connector.ledger.records import Intent, Record
 
 log = logging.getLogger("ml_connector")
-
-_STUCK = (State.WAITING, State.PARKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def collect_drafts(systems: Systems) -> list[str]:
     Cost: one call per 20,000 drafts, however many are none of ours. Drafts whose posting is
     uncertain are included. While posting is off only those that are stuck, at no cost.
     """
-    stuck = systems.ledger.keys(Kind.INVOICE, states=_STUCK)
+    stuck = systems.ledger.keys(Kind.INVOICE, states=STUCK)
     if systems.policy.invoices.posting == "off":
         return _without_orders(systems, stuck)
     found: list[str] = []
@@ -224,7 +222,7 @@ def _left_over(
     systems: Systems, record: Record | None, draft: SalesInvoice | None
 ) -> tuple[Outcome, ...]:
     """End a stuck *record* whose draft is gone, or is no linked order's any more."""
-    if record is None or record.state not in _STUCK:
+    if record is None or record.state not in STUCK:
         return ()
     if draft is None:
         return (_gone(systems, record),)
@@ -258,7 +256,7 @@ def _released(systems: Systems, keys: Sequence[str], reason: str) -> tuple[Outco
             Exclude(Cause.NOT_QUALIFYING, f"Draft invoice {record.bc_number}{reason}."),
         )
         for key, record in systems.ledger.records(Kind.INVOICE, keys).items()
-        if record.state in _STUCK and key not in uncertain
+        if record.state in STUCK and key not in uncertain
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import partial
 
 from ml_connector.business_central.models import Contact, Customer
@@ -12,6 +12,7 @@ from ml_connector.domain.decision import Candidate, Exclude, Park
 from ml_connector.domain.identifiers import Kind, eighteen, same_id
 from ml_connector.exchange.again import again_when_stale
 from ml_connector.exchange.collect import mark_changed
+from ml_connector.exchange.decided import gone_on_both_sides
 from ml_connector.exchange.expressed import express
 from ml_connector.exchange.systems import Systems
 from ml_connector.exchange.write_protocol import (
@@ -123,6 +124,27 @@ def merged_away(record: Record) -> Exclude:
     name, sobject = record.salesforce_number or record.key, _SOBJECTS[record.kind]
     into = record.facts[_INTO]
     return Exclude(Cause.DELETED, f"{sobject} {name} was merged into {sobject} {into}.")
+
+
+def deleted_in_salesforce(record: Record, partners: Container[str]) -> Park | Exclude:
+    """Return where an Account or Contact stands that Salesforce does not have any more.
+
+    *partners* are the ids BC still has of those that were asked for.
+    """
+    if was_merged(record):
+        return merged_away(record)
+    name, sobject = record.salesforce_number, _SOBJECTS[record.kind]
+    if record.bc_id and record.bc_id.lower() not in partners:
+        return gone_on_both_sides(record)
+    if record.bc_id:
+        return Park(
+            Cause.DELETED_IN_SALESFORCE,
+            f"{sobject} {name} was deleted in Salesforce; {record.kind} "
+            f"{record.bc_number} stays in Business Central.",
+        )
+    return Exclude(
+        Cause.DELETED, f"{sobject} {record.salesforce_number or record.key} was deleted."
+    )
 
 
 def survivor_of(record: Record) -> str:

@@ -34,6 +34,7 @@ from ml_connector.exchange.write_protocol import (
 from ml_connector.invoices.planning import plan_shipment
 from ml_connector.ledger.records import Intent, Record
 
+STUCK = (State.WAITING, State.PARKED)
 _POSTABLE = (State.WRITTEN, State.UNCHANGED)
 """Where an order stands that nothing keeps from being posted."""
 
@@ -54,7 +55,7 @@ def collect_unposted_orders(systems: Systems) -> list[str]:
     Unless the policy is "ship_and_invoice" only those with a posting that is stuck or uncertain.
     Cost: none, the ledger knows.
     """
-    stuck = systems.ledger.keys(Kind.INVOICE, states=(State.WAITING, State.PARKED))
+    stuck = systems.ledger.keys(Kind.INVOICE, states=STUCK)
     begun = orders_of_postings(systems, [*stuck, *unanswered(systems, Kind.INVOICE)])
     if systems.policy.invoices.posting != "ship_and_invoice":
         return list(begun)
@@ -97,7 +98,7 @@ def prepare_shipments(systems: Systems, keys: Sequence[str]) -> Prepared:
     outcomes = [
         store_decision(systems, record, ended)
         for key, record in systems.ledger.records(Kind.INVOICE, orders).items()
-        if record.state in (State.WAITING, State.PARKED) and key not in uncertain
+        if record.state in STUCK and key not in uncertain
         for ended in [_ended(systems, record, found.get(key))]
         if ended is not None
     ]

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
 
 from ml_connector.domain.identifiers import Kind
-from ml_connector.ledger.record_store import CHUNK, all_pages
+from ml_connector.ledger.record_store import all_pages, chunks
 from ml_connector.ledger.records import AuditEntry, VerifyResult
 from ml_connector.ledger.tables import audit_entries, audit_heads
 from ml_connector.ledger.upserts import insert_missing
@@ -209,11 +209,11 @@ def contents(db: Connection, name: str) -> Iterator[Row[Any]]:
 def erase_numbered(db: Connection, name: str, sequences: Sequence[int]) -> list[int]:
     """Erase the content of the entries *sequences*; returns those that still had one, in order."""
     erased: list[int] = []
-    for start in range(0, len(sequences), CHUNK):
+    for chunk in chunks(sequences):
         erased += _blank(
             db,
             audit_entries.c.connection == name,
-            audit_entries.c.sequence.in_(sequences[start : start + CHUNK]),
+            audit_entries.c.sequence.in_(chunk),
             audit_entries.c.action != ERASE,
             audit_entries.c.salt.is_not(None),
         )

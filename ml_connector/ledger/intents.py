@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from ml_connector.domain.identifiers import Kind
 from ml_connector.errors import StaleClaim
-from ml_connector.ledger.record_store import CHUNK, all_pages, chunks
+from ml_connector.ledger.record_store import all_pages, chunks
 from ml_connector.ledger.records import Intent, NewIntent
 from ml_connector.ledger.run_ids import RunIds
 from ml_connector.ledger.tables import intents
@@ -190,12 +190,12 @@ def closed(db: Connection, name: str) -> Iterator[Row[Any]]:
 
 def erase_numbered(db: Connection, name: str, ids: Sequence[int]) -> None:
     """Erase what the closed writes *ids* sent and were answered; what they were for stays."""
-    for start in range(0, len(ids), CHUNK):
+    for chunk in chunks(ids):
         db.execute(
             update(intents)
             .where(
                 intents.c.connection == name,
-                intents.c.id.in_(ids[start : start + CHUNK]),
+                intents.c.id.in_(chunk),
                 intents.c.state == "closed",
             )
             .values(payload={}, message="")

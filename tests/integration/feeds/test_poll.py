@@ -19,6 +19,7 @@ from tests.integration.feeds.both_feeds import ClockAhead
 Pages = Iterator[list[dict[str, Any]]]
 AWAY = timedelta(hours=50)
 PAGE = 10
+BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Org:
@@ -29,8 +30,16 @@ class Org:
         self.pages_until_failure: int | None = None
         self.after_page: Callable[[], None] = lambda: None
         self.rows = 0
+        self._systems = systems
         self._query = systems.salesforce.query
         monkeypatch.setattr(systems.salesforce, "query", self._pages)
+
+    def break_off(self, pages: int) -> None:
+        """Let a poll of Accounts die after so many pages; the next one gets through."""
+        self.pages_until_failure = pages
+        with pytest.raises(TransientError):
+            poll_entity(self._systems, "Account")
+        self.pages_until_failure, self.rows = None, 0
 
     def _pages(self, soql: str, **options: Any) -> Pages:
         for number, page in enumerate(self._query(soql, **options)):
@@ -113,21 +122,22 @@ def load(connected: Connected, name: str, *stamps: datetime) -> list[str]:
     return [row["Id"] for row in connected.salesforce("Account", Name=name)]
 
 
+def with_old_accounts(connected: Connected) -> set[str]:
+    """Let two pages of Accounts lie far back, a day apart; returns the ids of all."""
+    connected.switch("salesforce", query_page_size=PAGE)
+    load(connected, "Old", *(BEGAN + timedelta(days=day) for day in range(2 * PAGE)))
+    return {row["Id"] for row in connected.salesforce("Account")}
+
+
 def test_an_interrupted_poll_goes_on_with_the_last_stored_row(
     connected: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows before it are not read again; nothing counts as confirmed before the end."""
-    connected.switch("salesforce", query_page_size=PAGE)
-    began = datetime(2020, 1, 1, tzinfo=UTC)
-    load(connected, "Old", *(began + timedelta(days=day) for day in range(2 * PAGE)))
-    everybody = {row["Id"] for row in connected.salesforce("Account")}
+    everybody = with_old_accounts(connected)
     with Systems.open(connected.settings) as systems:
         org = Org(systems, monkeypatch)
-        org.pages_until_failure = 2
-        with pytest.raises(TransientError):
-            poll_entity(systems, "Account")
+        org.break_off(2)
         interrupted = checkpoint(systems)
-        org.pages_until_failure, org.rows = None, 0
         poll_entity(systems, "Account")
 
         assert interrupted.confirmed_at == LONG_AGO
@@ -146,11 +156,8 @@ def test_what_is_committed_late_before_the_last_stored_row_is_found(
         overlap = checkpoint(systems).confirmed_at - OVERLAP
         load(connected, "New", *(overlap + timedelta(seconds=90 + at) for at in range(PAGE + 1)))
         org = Org(systems, monkeypatch)
-        org.pages_until_failure = 1
-        with pytest.raises(TransientError):
-            poll_entity(systems, "Account")
+        org.break_off(1)
         (late,) = load(connected, "Late", overlap + timedelta(seconds=70))
-        org.pages_until_failure = None
         poll_entity(systems, "Account")
 
         assert late in systems.ledger.pending_ids("salesforce", "Account")
@@ -215,18 +222,12 @@ def test_a_hole_is_polled_from_its_beginning_though_a_poll_was_past_it(
     connected: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither an unfinished poll nor a running one moves the checkpoint past a hole."""
-    connected.switch("salesforce", query_page_size=PAGE)
-    began = datetime(2020, 1, 1, tzinfo=UTC)
-    load(connected, "Old", *(began + timedelta(days=day) for day in range(2 * PAGE)))
-    everybody = connected.salesforce("Account")
+    everybody = with_old_accounts(connected)
     with Systems.open(connected.settings) as systems:
         org = Org(systems, monkeypatch)
-        org.pages_until_failure = 2
-        with pytest.raises(TransientError):
-            poll_entity(systems, "Account")
+        org.break_off(2)
         hole = LONG_AGO + timedelta(days=1)
         widen(systems, "Account", hole)
-        org.pages_until_failure, org.rows = None, 0
         org.after_page = lambda: widen(systems, "Account", hole)
         poll_entity(systems, "Account")
         assert org.rows == len(everybody)
@@ -246,22 +247,16 @@ def test_a_hole_sets_an_unfinished_poll_back_to_its_beginning_and_no_further(
     connected: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What lies before the hole is stored already: a long first poll does not begin again."""
-    connected.switch("salesforce", query_page_size=PAGE)
-    began = datetime(2020, 1, 1, tzinfo=UTC)
-    load(connected, "Old", *(began + timedelta(days=day) for day in range(2 * PAGE)))
-    everybody = {row["Id"] for row in connected.salesforce("Account")}
+    everybody = with_old_accounts(connected)
     with Systems.open(connected.settings) as systems:
         org = Org(systems, monkeypatch)
-        org.pages_until_failure = 2
-        with pytest.raises(TransientError):
-            poll_entity(systems, "Account")
-        widen(systems, "Account", began + timedelta(days=15))
-        org.pages_until_failure, org.rows = None, 0
+        org.break_off(2)
+        widen(systems, "Account", BEGAN + timedelta(days=15))
         poll_entity(systems, "Account")
 
         assert org.rows == len(everybody) - 15
         assert polled_accounts(systems) == everybody
-        assert checkpoint(systems).confirmed_at > began
+        assert checkpoint(systems).confirmed_at > BEGAN
 
 
 def test_an_idle_poll_costs_three_calls(connected: Connected) -> None:
