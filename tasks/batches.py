@@ -15,6 +15,7 @@ from math import ceil
 from typing import TypeVar
 
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
+from prefect.runtime import flow_run
 
 from ml_connector.domain.identifiers import State
 from ml_connector.domain.money import ZERO
@@ -52,6 +53,9 @@ class BatchesFailed(TransientError):
 
     result: PhaseResult | None = None
     """What the run did all the same."""
+
+    flow_run_id: str = ""
+    """The run that failed."""
 
 
 class Scope:
@@ -220,6 +224,7 @@ class PhaseResult:
                 operation=first.operation,
             )
             failure.result = self
+            failure.flow_run_id = str(flow_run.id or "")
             raise failure
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -56,20 +56,15 @@ async def poll_connection(name: str) -> Result:
     from flows.change_poll import poll_changes
     from tasks.batches import BatchesFailed
 
-    state = await poll_changes(name, return_state=True)
-    outcome: Any = await state.aresult(raise_on_failure=False)
-    if isinstance(outcome, BatchesFailed):
+    try:
+        outcome = await poll_changes(name)
+    except BatchesFailed as fault:
+        message = fault.message
         document = {
             "connection": name,
-            "fault": {
-                "code": outcome.code,
-                "message": outcome.message,
-                "remedy": outcome.remedy,
-            },
+            "fault": {"code": fault.code, "message": message, "remedy": fault.remedy},
         }
-        return Result(document, STUCK, lambda console: console.print(outcome.message))
-    if isinstance(outcome, BaseException):
-        raise outcome
+        return Result(document, STUCK, lambda console: console.print(message))
     counts = {str(each): number for each, number in outcome.in_all().items()}
     stuck = counts.get("waiting", 0) or counts.get("parked", 0)
     return Result(

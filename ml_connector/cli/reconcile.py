@@ -37,11 +37,7 @@ async def reconcile_connection(name: str, *, heal: bool = True) -> Result:
     """Run the `reconcile` flow for the connection *name* and return what it found."""
     from flows.reconciliation import reconcile as reconcile_flow
 
-    state = await reconcile_flow(name, heal, return_state=True)
-    report: Any = await state.aresult(raise_on_failure=False)
-    if isinstance(report, BaseException):
-        raise report
-    found: Reconciliation = report
+    found = await reconcile_flow(name, heal)
     return Result(
         found.to_json(), DONE if found.agree else STUCK, lambda console: say(console, found)
     )

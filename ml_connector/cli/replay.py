@@ -55,12 +55,7 @@ async def replay_connection(
     """
     from flows.record_replay import replay_records
 
-    state = await replay_records(
-        name, record_ids, cause, instant_of(since), everything, return_state=True
-    )
-    document: Any = await state.aresult(raise_on_failure=False)
-    if isinstance(document, BaseException):
-        raise document
+    document = await replay_records(name, record_ids, cause, instant_of(since), everything)
     return Result(document, document["exit_code"], lambda console: say(console, document))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -107,17 +107,18 @@ async def sync_connection(name: str, asked: Asked | None = None) -> Result:
             await require_fresh_plan(name, asked.apply)
             allowed = EVERYTHING
     from flows.sync import sync as sync_flow
+    from ml_connector.exchange.report import SyncReport
     from tasks.batches import BatchesFailed
 
-    state = await sync_flow(name, allow_changes=allowed, apply_plan=plan_id, return_state=True)
-    outcome: Any = await state.aresult(raise_on_failure=False)
-    if isinstance(outcome, BatchesFailed):
-        report = await _report_of(name, str(state.state_details.flow_run_id))
+    try:
+        report = await sync_flow(name, allow_changes=allowed, apply_plan=plan_id)
+    except BatchesFailed as fault:
+        report = await _report_of(name, fault.flow_run_id)
         report.exit_code = STUCK
-        return _result(report, outcome)
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return _result(outcome, None)
+        return _result(report, fault)
+    if not isinstance(report, SyncReport):
+        raise TypeError("the flow was not asked for a plan")
+    return _result(report, None)
 
 
 def _result(report: SyncReport, fault: ConnectorError | None) -> Result:
