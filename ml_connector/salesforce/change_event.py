@@ -1,7 +1,7 @@
 """Decoding of change events: Avro with the schema each event names, bitmaps to field names.
 
-Only the header is decoded, which every schema begins with: it tells which records changed, and
-those are read again. What comes after it is neither needed nor looked at.
+Only the header is kept, which every schema begins with: it tells which records changed, and those
+are read again. What comes after it is skipped, which shows whether it fits the schema.
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ class Undecodable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Schema:
-    """The part of a schema up to the header, parsed, and the names that bitmaps count."""
+    """A schema, parsed whole and up to the header, and the names that bitmaps count."""
 
+    whole: Any
     header: Any
     fields: tuple[str, ...]
     nested: Mapping[int, tuple[str, ...]]
@@ -100,11 +101,13 @@ class EventDecoder:
         and again; StreamFault when it cannot be had now.
         """
         schema = self._schema(event.schema_id)
+        payload = io.BytesIO(event.payload)
         try:
-            record = fastavro.schemaless_reader(io.BytesIO(event.payload), schema.header, None)
+            record: Any = fastavro.schemaless_reader(payload, schema.whole, schema.header)
         except Exception as error:  # fastavro raises whatever the bytes lead it into
-            reason = f"the payload does not fit its schema ({type(error).__name__})"
-            raise Undecodable(reason) from error
+            raise self._misfit(schema, event, type(error).__name__) from error
+        if payload.tell() != len(event.payload):
+            raise self._misfit(schema, event, "it goes on after its end")
         header = record[HEADER]
         if not isinstance(header, dict):
             raise Undecodable("it has no header")
@@ -116,12 +119,22 @@ class EventDecoder:
             ) from error
         return _event(header, names)
 
+    @staticmethod
+    def _misfit(schema: _Schema, event: RawEvent, how: str) -> Undecodable:
+        """Return what is wrong with the payload of *event*, with its header if that can be read."""
+        reason = f"the payload does not fit its schema ({how})"
+        try:
+            record: Any = fastavro.schemaless_reader(io.BytesIO(event.payload), schema.header, None)
+            return Undecodable(reason, _event(record[HEADER], ()))
+        except Exception:  # noqa: BLE001  # as above
+            return Undecodable(reason)
+
     def _schema(self, schema_id: str) -> _Schema:
-        with self._lock:
-            known = self._schemas.get(schema_id)
-            refused = self._refused.get(schema_id)
+        known = self._schemas.get(schema_id)
         if known is not None:
             return known
+        with self._lock:
+            refused = self._refused.get(schema_id)
         if refused is not None:
             raise Undecodable(refused)
         try:
@@ -203,11 +216,12 @@ def _parse(text: str) -> _Schema:
             if parts and place:
                 nested[place] = parts
         header = fastavro.parse_schema({**raw, "fields": fields[:1]})
+        whole = fastavro.parse_schema(raw)
     except Undecodable:
         raise
     except Exception as error:  # a schema that is none, in any of the ways that can be
         raise Undecodable(f"its schema cannot be read ({type(error).__name__})") from error
-    return _Schema(header, tuple(field["name"] for field in fields), nested, {})
+    return _Schema(whole, header, tuple(field["name"] for field in fields), nested, {})
 
 
 def _collect_records(node: Any, records: dict[str, Any]) -> None:

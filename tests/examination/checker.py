@@ -119,7 +119,7 @@ class Checker:
         )
         if state == "parked" and not excused:
             self._complain(f"{name} is parked: {cause}: {order.get('BC_Sync_Message__c')}")
-        if not excused:
+        if not (excused and state == "parked"):
             self._check_content(name, order, chain)
         if not (order["Id"] in expected.uncertain and state == "parked"):
             self._check_shown(name, order, bc_id, chain, state)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import fastavro
@@ -125,12 +127,24 @@ def test_an_overflow_concerns_records_it_does_not_name() -> None:
     assert decoder().decode(event(recordIds=["001*"])).concerns_all
 
 
-def test_what_comes_after_the_header_is_not_looked_at() -> None:
-    """The records are read again anyway, so a body that does not fit its schema does not matter."""
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        pytest.param(lambda payload: payload[:-2] + b"\xff", id="another body"),
+        pytest.param(lambda payload: payload[:-1], id="cut"),
+        pytest.param(lambda payload: payload + b"\x00", id="too long"),
+    ],
+)
+def test_a_body_that_does_not_fit_spoils_the_event_and_leaves_the_records_known(
+    spoiled: Callable[[bytes], bytes],
+) -> None:
+    """The payload can be put aside with its reason; the records of its header are read again."""
     whole = event()
-    cut = RawEvent(whole.id, whole.schema_id, whole.payload[:-2] + b"\xff", whole.replay_id)
+    with pytest.raises(Undecodable, match="does not fit its schema") as caught:
+        decoder().decode(replace(whole, payload=spoiled(whole.payload)))
 
-    assert decoder().decode(cut) == decoder().decode(whole)
+    assert caught.value.header is not None
+    assert caught.value.header.record_ids == decoder().decode(whole).record_ids
 
 
 def test_changed_fields_that_cannot_be_told_leave_the_records_known() -> None:
