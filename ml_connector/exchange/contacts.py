@@ -44,6 +44,7 @@ from ml_connector.exchange.merges import (
     deleted_in_salesforce,
     merge_conflict,
     other_partner,
+    taken_over,
 )
 from ml_connector.exchange.number_series import create_numbered, written_row
 from ml_connector.exchange.outcome import Outcome, Planned, Prepared
@@ -110,12 +111,14 @@ def prepare_contacts(systems: Systems, keys: Sequence[str]) -> Prepared:
     known = systems.ledger.records(Kind.CONTACT, keys)
     records = {key: known.get(key) or fresh_record(systems, Kind.CONTACT, key) for key in keys}
     window = _read_window(systems, contacts, records)
+    gone = {key: record for key, record in records.items() if key not in contacts}
+    taken = taken_over(systems, Kind.CONTACT, gone)
     decided: list[Decided] = []
     plans: list[Planned] = []
     for key, record in records.items():
         contact = contacts.get(key)
         if contact is None:
-            decided.append(Decided(record, deleted_in_salesforce(record, window.by_id)))
+            decided.append(Decided(record, deleted_in_salesforce(record, window.by_id, taken)))
             continue
         record.salesforce_number = person_name(contact)
         record.source_stamp = content_digest(rows[key])

@@ -46,8 +46,10 @@ from ml_connector.exchange.lost_answers import settle_lost_writes
 from ml_connector.exchange.merges import (
     absorb_merged,
     deleted_in_salesforce,
+    is_deleted_in_salesforce,
     merge_conflict,
     other_partner,
+    taken_over,
 )
 from ml_connector.exchange.number_series import create_numbered, written_row
 from ml_connector.exchange.order_filter import qualifying_order_condition
@@ -155,12 +157,14 @@ def prepare_customers(systems: Systems, keys: Sequence[str]) -> Prepared:
     known = systems.ledger.records(Kind.CUSTOMER, keys)
     records = {key: known.get(key) or fresh_record(systems, Kind.CUSTOMER, key) for key in keys}
     window = _read_window(systems, accounts, records)
+    gone = {key: record for key, record in records.items() if key not in accounts}
+    taken = taken_over(systems, Kind.CUSTOMER, gone)
     decided: list[Decided] = []
     plans: list[Planned] = []
     for key, record in records.items():
         account = accounts.get(key)
         if account is None:
-            decided.append(Decided(record, deleted_in_salesforce(record, window.by_id)))
+            decided.append(Decided(record, deleted_in_salesforce(record, window.by_id, taken)))
             continue
         _note_source(systems, record, account, rows[key])
         decision = _decide(systems, account, record, window)
@@ -338,7 +342,11 @@ def _find_shared(systems: Systems, accounts: Mapping[str, Account], window: _Win
     numbered = _same_account_number(systems, accounts.values())
     for key, where in targets.items():
         others = [*together[where]] if where else []
-        others += [record.key for record in linked.get(where.removeprefix("id:"), ())]
+        others += [
+            record.key
+            for record in linked.get(where.removeprefix("id:"), ())
+            if not is_deleted_in_salesforce(record)
+        ]
         others += numbered.get(account_number(accounts[key]), ())
         window.shared_with[key] = [other for other in dict.fromkeys(others) if other != key]
 

@@ -126,16 +126,40 @@ def merged_away(record: Record) -> Exclude:
     return Exclude(Cause.DELETED, f"{sobject} {name} was merged into {sobject} {into}.")
 
 
-def deleted_in_salesforce(record: Record, partners: Container[str]) -> Park | Exclude:
+def is_deleted_in_salesforce(record: Record) -> bool:
+    """Tell whether a linked record is known to be gone from Salesforce: it holds no partner."""
+    return record.cause in (Cause.DELETED_IN_SALESFORCE, Cause.DELETED)
+
+
+def taken_over(systems: Systems, kind: Kind, gone: Mapping[str, Record]) -> frozenset[str]:
+    """Return the partners of *gone*, records Salesforce does not have, that another one has now."""
+    ids = [record.bc_id for record in gone.values() if record.bc_id]
+    return frozenset(
+        bc_id
+        for bc_id, holders in systems.ledger.records_by_bc_id(kind, ids).items()
+        if any(each.key not in gone and not is_deleted_in_salesforce(each) for each in holders)
+    )
+
+
+def deleted_in_salesforce(
+    record: Record, partners: Container[str], taken: Container[str]
+) -> Park | Exclude:
     """Return where an Account or Contact stands that Salesforce does not have any more.
 
-    *partners* are the ids BC still has of those that were asked for.
+    *partners* are the ids BC still has of those that were asked for, *taken* those of another
+    record.
     """
     if was_merged(record):
         return merged_away(record)
     name, sobject = record.salesforce_number, _SOBJECTS[record.kind]
     if record.bc_id and record.bc_id.lower() not in partners:
         return gone_on_both_sides(record)
+    if record.bc_id in taken:
+        return Exclude(
+            Cause.DELETED,
+            f"{sobject} {name} was deleted in Salesforce; {record.kind} {record.bc_number} belongs "
+            f"to another {sobject} now.",
+        )
     if record.bc_id:
         return Park(
             Cause.DELETED_IN_SALESFORCE,

@@ -57,7 +57,13 @@ from ml_connector.exchange.write_protocol import (
     write_once,
 )
 from ml_connector.ledger.records import Intent, Record
-from ml_connector.orders.changes import HandedOver, filled_in, plan_change, withdrawn
+from ml_connector.orders.changes import (
+    HandedOver,
+    filled_in,
+    plan_change,
+    unexplained_difference,
+    withdrawn,
+)
 from ml_connector.orders.mapping import (
     LINES,
     ItemFacts,
@@ -148,7 +154,7 @@ def prepare_orders(systems: Systems, keys: Sequence[str]) -> Prepared:
         if isinstance(decision, Create):
             plans.append(_planned(record, order, rows[key], decision, up_to, context))
         else:
-            decided.append(_kept(systems, record, order, context, decision))
+            decided.append(_kept(systems, record, order, context, decision, window))
             if isinstance(decision, Link):
                 adopted[decision.bc_id.lower()] = key
     outcomes = store_decided(systems, "Order", decided, up_to)
@@ -179,17 +185,31 @@ def _planned(
 
 
 def _kept(
-    systems: Systems, record: Record, order: Order, context: OrderContext, decision: Decision
+    systems: Systems,
+    record: Record,
+    order: Order,
+    context: OrderContext,
+    decision: Decision,
+    window: _Window,
 ) -> Decided:
-    """Return a decision without a write; an adopted order agrees with what would be written."""
+    """Return a decision without a write; an adopted order agrees with what would be written.
+
+    One that is delivered elsewhere agrees on nothing yet: it is looked at again as a linked one.
+    """
     if not isinstance(decision, Link):
         return Decided(record, decision)
-    record.reference = order_reference(order, systems.policy.orders)
+    policy = systems.policy.orders
+    record.reference = order_reference(order, policy)
+    found = window.found.get(record.reference, FoundDocuments())
+    bc_order = next((each for each in found.orders if each.id == decision.bc_id), None)
+    differs = bc_order and unexplained_difference(order, bc_order, context, policy)
+    if differs:
+        mark_changed(systems, "Order", [record.key], "adopted")
     return Decided(
         record,
         decision,
         facts=_order_facts(systems, order, context),
-        sent=agreed(order, context, systems.policy.orders),
+        sent=None if differs else agreed(order, context, policy),
     )
 
 
@@ -224,9 +244,14 @@ def _decide_linked(
             return Decided(record, short, facts)
     mapped = _can_be_mapped(order, context)
     differs = total_difference(order, chain.order, systems.policy.orders) if chain.order else None
+    sent = agreed(order, context, systems.policy.orders) if mapped else None
     if mapped:
         facts |= _order_facts(systems, order, context)
-    sent = agreed(order, context, systems.policy.orders) if mapped else None
+        if record.sent is None and chain.order is not None:
+            differs = differs or unexplained_difference(
+                order, chain.order, context, systems.policy.orders
+            )
+            sent = None if differs else sent
     shown = incoming(systems.policy.fields, "salesOrders", chain.order) if chain.order else {}
     return Decided(record, differs or change, facts, shown, sent)
 

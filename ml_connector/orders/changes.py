@@ -41,6 +41,7 @@ _FIXED = frozenset({"customerId", "currencyCode", "pricesIncludeTax"})
 
 _REFERENCE = "externalDocumentNumber"
 _SHIP_TO = "shipTo"
+_REQUESTED = "requestedDeliveryDate"
 
 _NUMBERS = frozenset({"quantity", "unitPrice", "discountPercent"})
 _CODES = frozenset(
@@ -235,6 +236,35 @@ def came_through(changes: Body, target: Body, bc_order: SalesOrder) -> bool:
     return all(
         _same(name, value, _header_value(bc_order, name)) for name, value in header.items()
     ) and (LINES not in changes or _lines_equal(target.get(LINES) or [], bc_order))
+
+
+def unexplained_difference(
+    order: Order, bc_order: SalesOrder, context: OrderContext, policy: OrdersPolicy
+) -> Park | None:
+    """Return how delivery differs in a sales order of which nothing agreed is remembered.
+
+    Which side changed it cannot be told, so neither is written. What the Order leaves blank is
+    BC's own. Returns: None when both deliver to the same place and date.
+    """
+    differing = {
+        name: value
+        for name, value in agreed(order, context, policy).items()
+        if (name.startswith(_SHIP_TO) or name == _REQUESTED)
+        and value
+        and not _same(name, value, _header_value(bc_order, name))
+    }
+    if not differing:
+        return None
+    shown = "; ".join(
+        f"{name} is {_shown(value)} in Salesforce and {_shown(_header_value(bc_order, name))} in BC"
+        for name, value in differing.items()
+    )
+    return Park(
+        Cause.EDITED_AFTER_HAND_OVER,
+        f"{described(order)} and BC sales order {bc_order.number} differ, and what was agreed is "
+        f"not known any more: {shown}.",
+        fields=tuple(differing),
+    )
 
 
 def _edited(order: Order, handed: HandedOver, edits: Sequence[_Edit], reason: str) -> Park:

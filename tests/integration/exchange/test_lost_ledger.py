@@ -164,3 +164,32 @@ def test_a_draft_of_an_order_linked_before_its_customer_is_posted(without_ledger
 
     (invoice,) = without_ledger.business_central("salesInvoices", id=draft["id"])
     assert invoice["_posted"]
+
+
+@pytest.mark.parametrize("shows_it", [True, False], ids=["by its External Id", "by its number"])
+def test_another_delivery_address_is_not_taken_for_agreed(
+    without_ledger: Any, shows_it: bool
+) -> None:
+    """Who changed it cannot be told: the order is linked, and parked until both say the same."""
+    order = next(
+        row
+        for row in without_ledger.salesforce("Order")
+        if row.get("BC_Order_Id__c") and row.get("ShippingCity")
+    )
+    shown = {} if shows_it else {"BC_Order_Id__c": None, "BC_Order_Number__c": None}
+    edit = {"sobject": "Order", "record": order["Id"]}
+    without_ledger.act("salesforce", "edit", **edit, fields={"ShippingCity": "Elsewhere", **shown})
+
+    for _ in range(3):
+        without_ledger.sync()
+    (row,) = without_ledger.salesforce("Order", Id=order["Id"])
+    assert row["BC_Order_Id__c"] == order["BC_Order_Id__c"]
+    assert row["BC_Sync_Status__c"] == "Parked"
+    assert "shipToCity is Elsewhere in Salesforce" in row["BC_Sync_Message__c"]
+    (bc_order,) = without_ledger.business_central("salesOrders", id=order["BC_Order_Id__c"])
+    assert bc_order["shipToCity"] == order["ShippingCity"]
+
+    without_ledger.act("salesforce", "edit", **edit, fields={"ShippingCity": order["ShippingCity"]})
+    without_ledger.sync()
+    (row,) = without_ledger.salesforce("Order", Id=order["Id"])
+    assert row["BC_Sync_Status__c"] == "Synced"

@@ -246,6 +246,43 @@ def test_a_deleted_account_is_flagged_and_its_customer_stays(connected: Connecte
     assert connected.business_central("customers", id=record.bc_id)
 
 
+def test_the_customer_of_a_deleted_account_goes_to_the_account_that_takes_its_number(
+    connected: Connected,
+) -> None:
+    """An Account made anew is no second owner of the customer; of the old one nothing is left."""
+    connected.sync()
+    fields = {"Name": "Made twice", "Type": "Customer - Direct"}
+    old = connected.act("salesforce", "create", sobject="Account", fields=fields)
+    connected.sync()
+    with listening_to(connected) as here:
+        here.settle()
+        ledger = here.systems.ledger
+        connected.act("salesforce", "delete", sobject="Account", record=old["Id"])
+        wait_for(lambda: any(each.change_type == "DELETE" for each in ledger.changes_of(old["Id"])))
+        here.settle()
+        before = ledger.record(Kind.CUSTOMER, old["Id"])
+        assert before is not None
+        assert before.cause == "deleted_in_salesforce"
+        new = connected.act(
+            "salesforce",
+            "create",
+            sobject="Account",
+            fields={**fields, "AccountNumber": before.bc_number},
+        )
+        arrived(here, new["Id"])
+        here.settle()
+    connected.sync()
+    record = ledger.record(Kind.CUSTOMER, new["Id"])
+    gone = ledger.record(Kind.CUSTOMER, old["Id"])
+
+    assert record is not None
+    assert (record.bc_id, record.cause) == (before.bc_id, "")
+    (customer,) = connected.business_central("customers", displayName="Made twice")
+    assert customer["id"].lower() == before.bc_id
+    assert gone is not None
+    assert (gone.state, gone.cause) == ("excluded", "deleted")
+
+
 def test_an_outage_beyond_retention_loses_nothing(connected: Connected) -> None:
     """After 80 hours off, with edits, a deletion and a merge, everything is as if never off."""
     connected.sync()
