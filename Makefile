@@ -61,7 +61,7 @@ docs: install ## Renew the reference pages that follow from the code
 	$(BIN)/python docs/generate.py
 
 site: install ## Build the documentation into site/; fails on a broken link
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: ## Renew requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -16,6 +16,7 @@ BESIDE = (
     "SECURITY.md",
     "LICENSE",
     "salesforce-package/README.md",
+    "business-central-permissions/README.md",
 )
 PARTS = ("tutorials", "how-to", "reference", "explanation", "adr", "glossary", "project")
 

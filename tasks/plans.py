@@ -83,8 +83,17 @@ async def publish_plan(scope: Scope, drawn: Drawn) -> None:
     rows = change_rows(plan)
     if rows:
         await acreate_table_artifact(
-            rows, key=f"plan-{name}-changes", description="Each change, field by field."
+            rows,
+            key=f"plan-{name}-changes",
+            description=f"Each change, field by field.{_rest(name, len(plan.changes))}",
         )
+
+
+def _rest(name: str, count: int) -> str:
+    """Return where to find what is beyond the rows shown, "" when all are."""
+    if count <= ROWS:
+        return ""
+    return f" The first {ROWS} of {count}; `ml-connector sync {name} --plan --json` lists all."
 
 
 def plan_text(document: Mapping[str, Any]) -> str:
@@ -127,6 +136,9 @@ def plan_text(document: Mapping[str, Any]) -> str:
         lines.append(
             f"| {row['kind']} {cell(short(number))} | {row['state']} | {cell(row['message'])} |"
         )
+    rest = _rest(document["connection"], len(stuck))
+    if rest:
+        lines += ["", rest.strip()]
     return "\n".join(lines)
 
 

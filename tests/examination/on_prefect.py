@@ -95,6 +95,8 @@ class PrefectExamination:
                 done.append(what)
             elif stack.kill_flow():
                 done.append(what)
+            if done:
+                result.story.append(f"  done: {what} after {len(self.world.writes())} writes")
 
         for run in runs:
             ended = stack.wait(run, meanwhile)
@@ -116,6 +118,7 @@ class PrefectExamination:
         for count in range(RUNS_TO_REST):
             run = failed
             if count == 0 and stack.run(run).state in ("FAILED", "CRASHED"):
+                result.story.append(f"  retried: {stack.run(run).state}")
                 stack.retry(run)
             else:
                 run = stack.start_run("sync", self._connection)

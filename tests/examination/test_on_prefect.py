@@ -29,4 +29,5 @@ def test_a_killed_run_is_retried_and_nothing_is_doubled(
     result = prefect_examination.run(SEED_THAT_KILLS_THE_RUN)
 
     assert result.passed, str(result)
-    assert any("kill flow" in line for line in result.story)
+    assert any(line.startswith("  done: kill flow") for line in result.story), result.story
+    assert "  retried: CRASHED" in result.story, result.story
