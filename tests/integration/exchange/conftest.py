@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from ml_connector.business_central.auth import BusinessCentralAuth, Token
 from ml_connector.configuration.connection_file import load_connection_file
 from ml_connector.configuration.settings import ConnectionSettings
 from ml_connector.domain.identifiers import Kind
@@ -17,6 +18,7 @@ from ml_connector.exchange.report import SyncReport
 from ml_connector.exchange.sync import run_sync
 from ml_connector.exchange.systems import Systems
 from ml_connector.ledger.records import Record
+from ml_connector.salesforce.auth import SalesforceAuth, Session
 from ml_connector.wire_json import encode
 
 Row = dict[str, Any]
@@ -143,6 +145,32 @@ def connection_to(sandbox: Any, folder: Path) -> Connected:
     return Connected(
         sandbox, settings.model_copy(update={"business_central": central, "ledger_url": ledger})
     )
+
+
+@pytest.fixture
+def tokens_given(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """Every token the connector is given during the test, by system; it works on unchanged."""
+    return watch_tokens(monkeypatch)
+
+
+def watch_tokens(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """Return a collection, by system, of every token that is given out from now on."""
+    given: dict[str, set[str]] = {"salesforce": set(), "business_central": set()}
+    salesforce, central = SalesforceAuth._sign_in, BusinessCentralAuth._sign_in
+
+    def session(auth: SalesforceAuth) -> Session:
+        signed_in = salesforce(auth)
+        given["salesforce"].add(signed_in.token)
+        return signed_in
+
+    def token(auth: BusinessCentralAuth) -> Token:
+        signed_in = central(auth)
+        given["business_central"].add(signed_in.secret)
+        return signed_in
+
+    monkeypatch.setattr(SalesforceAuth, "_sign_in", session)
+    monkeypatch.setattr(BusinessCentralAuth, "_sign_in", token)
+    return given
 
 
 @pytest.fixture

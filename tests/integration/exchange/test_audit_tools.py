@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,7 @@ def test_a_write_carries_the_services_request_id_and_its_run(connected: Any) -> 
     (created,) = [entry for entry in document["entries"] if entry["action"] == "create"]
     assert len(created["request_id"]) == 36
     assert created["flow_run_id"] == report.flow_run_id
+    assert created["policy_version"]
     assert order["Id"] in {record["salesforce_id"] for record in run["records"]}
     assert run["run"]["name"] == "sync"
     ids = [
@@ -127,6 +129,133 @@ def test_a_write_carries_the_services_request_id_and_its_run(connected: Any) -> 
     ]
     assert all(ids)
     assert len(ids) == len(set(ids))
+
+
+def test_an_entry_names_the_policy_it_was_decided_under(connected: Any) -> None:
+    """Whatever a run writes or decides names the run's policy; another policy, another name."""
+    renewed = connected.with_policy(orders={"reference_prefix": "SF-"})
+    named: list[set[str]] = []
+    for each in (connected, renewed):
+        each.sync()
+        fields = {"Phone": f"+49 40 123{len(named)}"}
+        account = handed_over(each)["AccountId"]
+        each.act("salesforce", "edit", sobject="Account", record=account, fields=fields)
+        report = each.sync()
+        with Systems.open(each.settings) as systems:
+            run = audit_of_run(systems, report.flow_run_id)
+        assert run and run["entries"]
+        named.append({entry["policy_version"] for entry in run["entries"]})
+
+    assert named == [{each.settings.policy_version()} for each in (connected, renewed)]
+    assert "" not in named[0] | named[1]
+    assert named[0] != named[1]
+
+
+@pytest.mark.parametrize(
+    ("state", "cause"),
+    [
+        (State.WAITING, "missing_item"),
+        (State.WAITING, "missing_customer"),
+        (State.PARKED, "unknown_country"),
+        (State.PARKED, "possible_duplicate"),
+        (State.EXCLUDED, "reduction_order"),
+        (State.EXCLUDED, "no_account"),
+    ],
+)
+def test_why_a_record_did_not_go_through_is_in_the_audit(
+    synced: Any, state: State, cause: str
+) -> None:
+    """One decision entry says where the record stands, by which rule, and the sentence of it."""
+    with Systems.open(synced.settings) as systems:
+        records = [
+            record
+            for page in systems.ledger.iterate(states=(state,))
+            for record in page
+            if record.cause == cause
+        ]
+        lives = [systems.ledger.audit_entries(record.kind, record.key) for record in records]
+
+    assert records
+    for record, entries in zip(records, lives, strict=True):
+        (decided,) = [entry for entry in entries if entry.direction == "decision"]
+        assert (decided.action, decided.rule, decided.outcome) == (state, cause, state)
+        assert record.message
+        assert decided.after == {"message": record.message}
+        assert decided.policy_version
+        assert not [entry for entry in entries if entry.direction == "to_business_central"]
+
+
+def test_every_record_that_is_not_through_has_its_decision_in_the_audit(synced: Any) -> None:
+    """None of the waiting, parked and excluded ones was left aside without a word."""
+    states = (State.WAITING, State.PARKED, State.EXCLUDED)
+    with Systems.open(synced.settings) as systems:
+        listed = [record for page in systems.ledger.iterate(states=states) for record in page]
+        for record in listed:
+            entries = systems.ledger.audit_entries(record.kind, record.key)
+            last = [entry for entry in entries if entry.direction == "decision"][-1]
+            assert (last.outcome, last.rule) == (record.state, record.cause)
+
+    assert {record.state for record in listed} == set(states)
+
+
+def updates_of(connected: Any, salesforce_id: str) -> list[dict[str, Any]]:
+    """Return the updates of BC in the life of a record."""
+    with Systems.open(connected.settings) as systems:
+        document = audit_of(systems, salesforce_id)
+    assert document
+    return [entry for entry in document["entries"] if entry["action"] == "update"]
+
+
+def test_an_edit_of_a_customer_is_in_the_audit_with_what_it_changed(synced: Any) -> None:
+    """Before and after hold the fields that were edited, and no other."""
+    (account,) = synced.salesforce("Account", Id=handed_over(synced)["AccountId"])
+    (customer,) = synced.business_central("customers", number=account["BC_Customer_Number__c"])
+    fields = {"Phone": "+49 431 5550100", "BillingCity": "Kiel"}
+    synced.act("salesforce", "edit", sobject="Account", record=account["Id"], fields=fields)
+    assert not updates_of(synced, account["Id"])
+
+    report = synced.sync()
+
+    (update,) = updates_of(synced, account["Id"])
+    assert update["direction"] == "to_business_central"
+    assert update["before"] == {name: customer[name] for name in ("phoneNumber", "city")}
+    assert update["after"] == {"phoneNumber": "+49 431 5550100", "city": "Kiel"}
+    assert update["outcome"] == "done"
+    assert update["flow_run_id"] == report.flow_run_id
+
+
+def test_an_edit_of_an_order_is_in_the_audit_with_what_it_changed(synced: Any) -> None:
+    """Before and after name the changed field of the header, and the changed line alone."""
+    order = handed_over(synced)
+    number = order["OrderNumber"]
+    (bc_order,) = synced.orders_by_reference()[number]
+    lines = synced.business_central("salesOrderLines", documentId=bc_order["id"])
+    changed = min(lines, key=lambda line: line["sequence"])
+    line = min(
+        synced.salesforce("OrderItem", OrderId=order["Id"]), key=lambda row: row["OrderItemNumber"]
+    )
+    quantity = Decimal(str(changed["quantity"])) + 4
+    synced.act("salesforce", "draft_order", order=order["Id"])
+    for sobject, record, fields in (
+        ("OrderItem", line["Id"], {"Quantity": quantity}),
+        ("Order", order["Id"], {"ShippingCity": "Hamburg"}),
+    ):
+        synced.act("salesforce", "edit", sobject=sobject, record=record, fields=fields)
+    synced.act("salesforce", "activate_order", order=order["Id"])
+
+    report = synced.sync()
+
+    (update,) = updates_of(synced, order["Id"])
+    assert set(update["before"]) == set(update["after"]) == {"shipToCity", "salesOrderLines"}
+    assert update["before"]["shipToCity"] == bc_order["shipToCity"] != "Hamburg"
+    assert update["after"]["shipToCity"] == "Hamburg"
+    (before,), (after,) = (update[name]["salesOrderLines"] for name in ("before", "after"))
+    assert before["id"].lower() == after["id"].lower() == changed["id"].lower()
+    assert set(before) == {"id", "quantity"}
+    assert Decimal(before["quantity"]) == Decimal(str(changed["quantity"]))
+    assert Decimal(after["quantity"]) == quantity
+    assert update["outcome"] == "done"
+    assert update["flow_run_id"] == report.flow_run_id
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -431,21 +560,19 @@ def test_what_one_cure_releases_is_one_group(synced: Any) -> None:
 
 
 def test_no_secret_of_the_run_is_in_anything_it_wrote(
-    connected: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    connected: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    tokens_given: dict[str, set[str]],
 ) -> None:
-    """Neither secrets nor tokens are in the ledger's files, the logs, or what commands print."""
+    """Neither secrets nor tokens are in the ledger's files, the logs, or what commands print.
+
+    The tokens are those the run worked with, the one that Salesforce ended as well.
+    """
     caplog.set_level(logging.DEBUG)
     connected.fault("salesforce", path="query", status=401, times=1)
     report = connected.sync()
     with Systems.open(connected.settings) as systems:
-        secrets = {
-            connected.settings.salesforce.client_secret.get_secret_value(),
-            connected.settings.business_central.client_secret.get_secret_value(),
-            systems.salesforce.auth.session().token,
-            systems.business_central.auth.token().secret,
-            *systems.salesforce.auth.secrets(),
-            *systems.business_central.auth.secrets(),
-        }
         printed = [str(report.to_json()), str(connection_status(systems))]
         printed += [
             str(audit_of(systems, record.key))
@@ -455,6 +582,14 @@ def test_no_secret_of_the_run_is_in_anything_it_wrote(
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     written += [text.encode() for text in (*printed, caplog.text)]
 
+    assert len(tokens_given["salesforce"]) > 1
+    assert tokens_given["business_central"]
+    secrets = {
+        connected.settings.salesforce.client_secret.get_secret_value(),
+        connected.settings.business_central.client_secret.get_secret_value(),
+        *tokens_given["salesforce"],
+        *tokens_given["business_central"],
+    }
     assert all(len(secret) > 7 for secret in secrets)
     assert len(written) > 3
     for secret in secrets:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections.abc import Coroutine
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.exceptions import ObjectNotFound
 
 from ml_connector.cli.audit import audit_of_record
 from ml_connector.cli.check import check_connection
-from ml_connector.cli.output import Result, failure
+from ml_connector.cli.output import failure
 from ml_connector.cli.reconcile import reconcile_connection
 from ml_connector.cli.replay import replay_connection
 from ml_connector.cli.status import status_of
@@ -20,6 +26,8 @@ from ml_connector.cli.sync import Asked, sync_connection
 from ml_connector.errors import ConfigurationError
 
 pytestmark = pytest.mark.slow
+
+Answer = TypeVar("Answer")
 
 KINDS = {"item", "customer", "contact", "order", "invoice", "status"}
 STATES = {"written", "unchanged", "waiting", "parked", "excluded"}
@@ -59,10 +67,30 @@ def is_money(text: Any) -> bool:
     return isinstance(text, str) and Decimal(text).is_finite()
 
 
-def run(command: Any) -> Result:
-    """Run one command's work."""
-    result: Result = asyncio.run(command)
-    return result
+def run(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run one command's work, or a question to Prefect."""
+    return asyncio.run(work)
+
+
+async def subflows_of(flow_run_id: str) -> set[str]:
+    """Return the ids of the flow runs that a flow run started."""
+    parent = {"parent_flow_run_id": {"any_": [flow_run_id]}}
+    async with get_client() as client:
+        found = await client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(parent))
+    return {str(each.id) for each in found}
+
+
+async def flow_run_of_task(task_run_id: str) -> str:
+    """Return the flow run a task run belongs to; it is recorded a while after it ended."""
+    deadline = time.monotonic() + 60
+    async with get_client() as client:
+        while True:
+            try:
+                return str((await client.read_task_run(UUID(task_run_id))).flow_run_id)
+            except ObjectNotFound:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.2)
 
 
 def check_run(document: dict[str, Any], *, plan: bool) -> None:
@@ -122,6 +150,11 @@ def test_runs_and_status_have_the_fields_that_programs_read(connection: str) -> 
             "task_run_id",
         }  # fmt: skip
         assert is_time(entry["at"])
+    writes = [entry for entry in audited.document["entries"] if entry["direction"] != "decision"]
+    assert {entry["direction"] for entry in writes} == {"to_business_central", "to_salesforce"}
+    for entry in writes:
+        assert entry["flow_run_id"] in run(subflows_of(synced.document["flow_run_id"]))
+        assert entry["flow_run_id"] == run(flow_run_of_task(entry["task_run_id"]))
 
     replayed = run(replay_connection(connection, [], "", "", everything=True))
     assert replayed.exit_code == 1
