@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from ml_connector.cli.arguments import Json, Name
-from ml_connector.cli.output import DONE, STUCK, Result, run_command
+from ml_connector.cli.output import DONE, STUCK, Result, run_command, said_of
 
 Minutes = Annotated[
     float | None,
@@ -60,10 +60,7 @@ async def poll_connection(name: str) -> Result:
         outcome = await poll_changes(name)
     except BatchesFailed as fault:
         message = fault.message
-        document = {
-            "connection": name,
-            "fault": {"code": fault.code, "message": message, "remedy": fault.remedy},
-        }
+        document = {"connection": name, "fault": said_of(fault)}
         return Result(document, STUCK, lambda console: console.print(message))
     counts = {str(each): number for each, number in outcome.in_all().items()}
     stuck = counts.get("waiting", 0) or counts.get("parked", 0)

@@ -109,9 +109,14 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def said_of(error: ConnectorError) -> dict[str, Any]:
+    """Return what a document says of an error."""
+    return {"code": error.code, "message": error.message, "remedy": error.remedy}
+
+
 def failure(error: ConnectorError) -> Result:
     """Return the result of a command that did not run."""
-    document = {"error": {"code": error.code, "message": error.message, "remedy": error.remedy}}
+    document = {"error": said_of(error)}
 
     def say(console: Console) -> None:
         console.print("error:", style="bold red", end=" ")

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ml_connector.cli.arguments import Json, Name
-from ml_connector.cli.output import STUCK, Result, run_command
+from ml_connector.cli.output import STUCK, Result, run_command, said_of
 from ml_connector.cli.record_tables import counts_table, records_table
 from ml_connector.cli.sync_plan import is_plan_id, plan_connection, require_fresh_plan
 from ml_connector.errors import ConfigurationError, ConnectorError
@@ -125,11 +125,7 @@ def _result(report: SyncReport, fault: ConnectorError | None) -> Result:
     """Return the result of a run, with the fault of a service that stayed away for a part of it."""
     document = report.to_json()
     if fault is not None:
-        document["fault"] = {
-            "code": fault.code,
-            "message": fault.message,
-            "remedy": fault.remedy,
-        }
+        document["fault"] = said_of(fault)
 
     def say(console: Console) -> None:
         say_report(console, report)

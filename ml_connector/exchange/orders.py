@@ -202,14 +202,15 @@ def _kept(
     record.reference = order_reference(order, policy)
     found = window.found.get(record.reference, FoundDocuments())
     bc_order = next((each for each in found.orders if each.id == decision.bc_id), None)
-    differs = bc_order and unexplained_difference(order, bc_order, context, policy)
+    sent = agreed(order, context, policy)
+    differs = bc_order and unexplained_difference(order, sent, bc_order)
     if differs:
         mark_changed(systems, "Order", [record.key], "adopted")
     return Decided(
         record,
         decision,
         facts=_order_facts(systems, order, context),
-        sent=None if differs else agreed(order, context, policy),
+        sent=None if differs else sent,
     )
 
 
@@ -247,11 +248,9 @@ def _decide_linked(
     sent = agreed(order, context, systems.policy.orders) if mapped else None
     if mapped:
         facts |= _order_facts(systems, order, context)
-        if record.sent is None and chain.order is not None:
-            differs = differs or unexplained_difference(
-                order, chain.order, context, systems.policy.orders
-            )
-            sent = None if differs else sent
+    if sent is not None and record.sent is None and chain.order is not None:
+        differs = differs or unexplained_difference(order, sent, chain.order)
+        sent = None if differs else sent
     shown = incoming(systems.policy.fields, "salesOrders", chain.order) if chain.order else {}
     return Decided(record, differs or change, facts, shown, sent)
 

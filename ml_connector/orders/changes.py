@@ -238,17 +238,16 @@ def came_through(changes: Body, target: Body, bc_order: SalesOrder) -> bool:
     ) and (LINES not in changes or _lines_equal(target.get(LINES) or [], bc_order))
 
 
-def unexplained_difference(
-    order: Order, bc_order: SalesOrder, context: OrderContext, policy: OrdersPolicy
-) -> Park | None:
+def unexplained_difference(order: Order, now: Body, bc_order: SalesOrder) -> Park | None:
     """Return how delivery differs in a sales order of which nothing agreed is remembered.
 
-    Which side changed it cannot be told, so neither is written. What the Order leaves blank is
-    BC's own. Returns: None when both deliver to the same place and date.
+    *now* is what both would agree on (`orders.mapping.agreed`). Which side changed it cannot be
+    told, so neither is written. What the Order leaves blank is BC's own.
+    Returns: None when both deliver to the same place and date.
     """
     differing = {
         name: value
-        for name, value in agreed(order, context, policy).items()
+        for name, value in now.items()
         if (name.startswith(_SHIP_TO) or name == _REQUESTED)
         and value
         and not _same(name, value, _header_value(bc_order, name))
